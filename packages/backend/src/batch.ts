@@ -1,0 +1,30 @@
+/**
+ * One step's work: several sequences, each advancing by one or more tokens, prefill and decode mixed. Everything is
+ * flat, so that a backend uploads it verbatim and kernels find their sequence by `starts`.
+ */
+export interface Batch {
+  /** [T] token ids, sequence after sequence. Ids of rows that `embeddings` replaces are still used by side tables. */
+  readonly tokens: Uint32Array;
+  /** [S + 1] where each sequence starts in `tokens`, strictly increasing from 0; the last entry is T. */
+  readonly starts: Uint32Array;
+  /** [S] the state slot of each sequence. No slot may appear twice. */
+  readonly slots: Uint32Array;
+  /** [R] strictly increasing indices into `tokens` whose output rows are wanted. May be empty. */
+  readonly wanted: Uint32Array;
+  /** Rows that are an embedding vector instead of a token (soft prompts, other modalities). */
+  readonly embeddings?: BatchEmbeddings;
+}
+
+export interface BatchEmbeddings {
+  /** [E] strictly increasing indices into `tokens`. */
+  readonly at: Uint32Array;
+  /** [E, C] row-major: what the embedding table would have held. */
+  readonly vectors: Float32Array;
+}
+
+/** The largest batch `run` accepts. A backend may keep several captured graphs below it. */
+export interface Limits {
+  readonly tokens: number;
+  readonly sequences: number;
+  readonly wanted: number;
+}

@@ -1,0 +1,7 @@
+import type { Options } from 'tsup';
+
+export declare function definePackage(settings?: {
+  entry?: Record<string, string>;
+  platform?: 'node' | 'neutral';
+  options?: Options;
+}): ReturnType<typeof import('tsup').defineConfig>;
