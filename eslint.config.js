@@ -33,7 +33,10 @@ export default tseslint.config(
     rules: {
       '@typescript-eslint/no-floating-promises': 'error',
       '@typescript-eslint/consistent-type-imports': 'error',
-      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true },
+      ],
       // Typed-array loops index within bounds they computed; `!` says so without a run-time branch in a kernel.
       '@typescript-eslint/no-non-null-assertion': 'off',
       // The interface is asynchronous even where an implementation is not.
@@ -45,17 +48,32 @@ export default tseslint.config(
   {
     files: ['**/*.mjs', '**/*.js'],
     extends: [tseslint.configs.disableTypeChecked],
-    languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly', Buffer: 'readonly', performance: 'readonly', setTimeout: 'readonly' } },
+    languageOptions: {
+      globals: {
+        process: 'readonly',
+        console: 'readonly',
+        URL: 'readonly',
+        Buffer: 'readonly',
+        performance: 'readonly',
+        setTimeout: 'readonly',
+      },
+    },
   },
   ...directions,
   {
     // Anything that runs in a browser uses no `node:` import; a Node-only file is a `*.node.ts` behind an export condition.
-    files: readdirSync('packages').filter((name) => !name.startsWith('backend-c')).map((name) => `packages/${name}/src/**/*.ts`),
+    files: readdirSync('packages')
+      .filter((name) => !name.startsWith('backend-c'))
+      .map((name) => `packages/${name}/src/**/*.ts`),
     ignores: ['**/*.test.ts', '**/*.node.ts', 'packages/*/src/node/**'],
     rules: {
       'no-restricted-syntax': [
         'error',
-        { selector: "ImportDeclaration[source.value=/^node:/]", message: 'No node: import in a package that runs in browsers; use a *.node.ts file behind an export condition.' },
+        {
+          selector: 'ImportDeclaration[source.value=/^node:/]',
+          message:
+            'No node: import in a package that runs in browsers; use a *.node.ts file behind an export condition.',
+        },
       ],
     },
   },

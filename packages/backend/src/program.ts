@@ -30,14 +30,7 @@ export interface StateSpec {
  * `relu2` max(x, 0)²; `exp-negative-exp` exp(-exp(x)), the decay of v5 and v6; `decay7` exp(-exp(-1/2) sigmoid(x)).
  */
 export type Activation =
-  | 'tanh'
-  | 'sigmoid'
-  | 'silu'
-  | 'relu2'
-  | 'exp'
-  | 'negative-exp'
-  | 'exp-negative-exp'
-  | 'decay7';
+  'tanh' | 'sigmoid' | 'silu' | 'relu2' | 'exp' | 'negative-exp' | 'exp-negative-exp' | 'decay7';
 
 /**
  * A vector weight used by an element-wise or recurrent op. `form` is applied to the stored numbers, once, at compile:
@@ -325,13 +318,7 @@ export type PrimitiveOp =
   | Wkv7Op
   | Bonus7Op;
 export type CoarseOp =
-  | ShiftMixOp
-  | ShiftMix6Op
-  | LowRankOp
-  | LinearOp
-  | Prepare7Op
-  | TimeMix6Op
-  | TimeMix7Op;
+  ShiftMixOp | ShiftMix6Op | LowRankOp | LinearOp | Prepare7Op | TimeMix6Op | TimeMix7Op;
 export type Op = PrimitiveOp | CoarseOp;
 export type PrimitiveKind = PrimitiveOp['kind'];
 export type CoarseKind = CoarseOp['kind'];

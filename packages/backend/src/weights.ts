@@ -3,17 +3,7 @@
  * byte: 32 numbers a block for `q8_0 q4_0 q4_1 q5_0 q5_1`, 256 for `q4_k q5_k q6_k`.
  */
 export type WeightFormat =
-  | 'f32'
-  | 'f16'
-  | 'bf16'
-  | 'q8_0'
-  | 'q4_0'
-  | 'q4_1'
-  | 'q5_0'
-  | 'q5_1'
-  | 'q4_k'
-  | 'q5_k'
-  | 'q6_k';
+  'f32' | 'f16' | 'bf16' | 'q8_0' | 'q4_0' | 'q4_1' | 'q5_0' | 'q5_1' | 'q4_k' | 'q5_k' | 'q6_k';
 
 /** A weight as a program names it. Matrices are [out, in], row-major; vectors are [C] or [H, N], never [1, 1, C]. */
 export interface WeightSpec {
