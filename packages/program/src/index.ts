@@ -1,1 +1,8 @@
-export {};
+export { isValue, opKinds, readsOf, stateOf, weightsOf, writesOf } from './access.js';
+export { activations } from './activations.js';
+export { coarseKinds, lower } from './lower.js';
+export { type MemoryPlan, type MemoryPlanOptions, planMemory } from './plan-memory.js';
+export { printProgram } from './print-program.js';
+export { type BatchContext, batchBounds, validateBatch } from './validate-batch.js';
+export { validateLimits } from './validate-limits.js';
+export { validateProgram } from './validate-program.js';
