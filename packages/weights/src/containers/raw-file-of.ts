@@ -1,0 +1,73 @@
+import type { ByteSource } from '../byte-source.js';
+import type { Container, MetadataValue, RawFile, RawTensor } from '../raw-file.js';
+import { checkRange } from '../sources/checks.js';
+import { invalid, shown } from './failures.js';
+import { limits } from './limits.js';
+import { tensorBytes } from './tensor-size.js';
+import type { TensorHeader } from './tensor-size.js';
+
+export interface RawFileParts {
+  readonly container: Container;
+  readonly source: ByteSource;
+  readonly tensors: ReadonlyMap<string, RawTensor>;
+  readonly metadata: ReadonlyMap<string, MetadataValue>;
+}
+
+/** A file that owns `source`: disposing of the one disposes of the other. */
+export function rawFileOf({ container, source, tensors, metadata }: RawFileParts): RawFile {
+  return {
+    container,
+    name: source.name,
+    tensors,
+    metadata,
+    [Symbol.asyncDispose]: () => source[Symbol.asyncDispose](),
+  };
+}
+
+export interface StoredTensor extends Omit<TensorHeader, 'file'> {
+  readonly source: ByteSource;
+  /** Of the first byte in `source`. */
+  readonly offset: number;
+}
+
+/** A tensor that lies in `source` as it is. @throws WeightsError `READ_OUT_OF_RANGE` when it does not fit */
+export function storedTensor({ source, offset, tensor, shape, format }: StoredTensor): RawTensor {
+  const byteLength = tensorBytes({ file: source.name, tensor, shape, format });
+  checkRange(source, offset, byteLength);
+  return {
+    name: tensor,
+    shape,
+    format,
+    byteLength,
+    read: (options) => source.read(offset, byteLength, options),
+  };
+}
+
+/** Adds under its name. @throws WeightsError `CONTAINER_INVALID` for a second tensor of that name, or too many */
+export function addTensor(tensors: Map<string, RawTensor>, tensor: RawTensor, file: string): void {
+  if (tensors.has(tensor.name)) throw invalid(file, `two tensors are named ${shown(tensor.name)}`);
+  if (tensors.size >= limits.tensors) {
+    throw invalid(file, `it has more than ${limits.tensors} tensors`, { expected: limits.tensors });
+  }
+  tensors.set(tensor.name, tensor);
+}
+
+export interface Extent {
+  readonly name: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** @throws WeightsError `CONTAINER_INVALID` when two extents that hold bytes overlap */
+export function refuseOverlaps(extents: readonly Extent[], file: string): void {
+  const sorted = extents.filter(({ start, end }) => end > start).sort((a, b) => a.start - b.start);
+  for (const [i, extent] of sorted.entries()) {
+    const next = sorted[i + 1];
+    if (next !== undefined && next.start < extent.end) {
+      throw invalid(file, `${shown(extent.name)} and ${shown(next.name)} overlap`, {
+        expected: `offset ${extent.end} or more`,
+        got: `offset ${next.start}`,
+      });
+    }
+  }
+}

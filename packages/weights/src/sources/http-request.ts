@@ -1,0 +1,116 @@
+import { WeightsError } from '../errors.js';
+import { aborted, throwIfAborted } from './checks.js';
+
+export interface HttpRequestOptions {
+  /** Default the global one. */
+  readonly fetch: typeof globalThis.fetch;
+  /** Added to every request: authorisation, for example. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Further tries after a failure that may pass; default 4. */
+  readonly retries: number;
+  /** Milliseconds before the first retry; doubles each time, to 30 s at most. Default 500. */
+  readonly retryDelay: number;
+}
+
+/** Bytes [start, end). */
+export interface Range {
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface RangeRequest {
+  readonly name: string;
+  readonly range: Range;
+  readonly options: HttpRequestOptions;
+  readonly signal: AbortSignal | undefined;
+  readonly method?: 'GET' | 'HEAD';
+}
+
+const longestDelay = 30_000;
+/** Statuses that may pass by themselves. */
+const passing = (status: number) => status === 408 || status === 429 || status >= 500;
+
+/** The answer to one Range request, after retries. Its status is below 500; what it says is the caller's to check. */
+export async function request(asked: RangeRequest): Promise<Response> {
+  const { name, options, signal } = asked;
+  for (let attempt = 0; ; attempt++) {
+    throwIfAborted(name, signal);
+    const { response, cause } = await attemptRequest(asked);
+    if (response !== undefined && !passing(response.status)) return response;
+    const wait = response?.headers.get('retry-after') ?? null;
+    await response?.body?.cancel().catch(() => undefined);
+    if (attempt >= options.retries) {
+      const reason =
+        response === undefined
+          ? 'the network request failed'
+          : `the server answered ${describe(response)}`;
+      throw httpFailure(name, `${reason}, ${attempt + 1} times`, { got: response?.status, cause });
+    }
+    await backOff({ name, attempt, options, signal, retryAfter: wait });
+  }
+}
+
+async function attemptRequest({
+  name,
+  range,
+  options,
+  signal,
+  method = 'GET',
+}: RangeRequest): Promise<{ response?: Response; cause?: unknown }> {
+  const headers: Record<string, string> = { ...options.headers };
+  if (method === 'GET') headers['Range'] = `bytes=${range.start}-${range.end - 1}`;
+  try {
+    const init: RequestInit = { method, headers, redirect: 'follow' };
+    if (signal !== undefined) init.signal = signal;
+    return { response: await options.fetch(name, init) };
+  } catch (cause) {
+    if (signal?.aborted === true) throw aborted(name, cause);
+    return { cause };
+  }
+}
+
+interface BackOff {
+  readonly name: string;
+  /** 0 for the first retry. */
+  readonly attempt: number;
+  readonly options: HttpRequestOptions;
+  readonly signal: AbortSignal | undefined;
+  /** The header of that name: seconds (its date form is ignored). */
+  readonly retryAfter?: string | null;
+}
+
+/** Waits before the next try. @throws WeightsError `ABORTED` */
+export function backOff({ name, attempt, options, signal, retryAfter }: BackOff): Promise<void> {
+  const growing = options.retryDelay * 2 ** attempt;
+  const asked = /^\d{1,6}$/.test(retryAfter ?? '') ? Number(retryAfter) * 1000 : 0;
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(aborted(name, signal?.reason));
+    };
+    const finish = () => {
+      signal?.removeEventListener('abort', stop);
+      resolve();
+    };
+    const timer = setTimeout(finish, Math.min(longestDelay, Math.max(growing, asked)));
+    signal?.addEventListener('abort', stop, { once: true });
+  });
+}
+
+export function describe(response: Response): string {
+  return `${response.status} ${response.statusText}`.trim();
+}
+
+interface FailureDetails {
+  readonly expected?: unknown;
+  readonly got?: unknown;
+  readonly cause?: unknown;
+}
+
+export function httpFailure(
+  name: string,
+  what: string,
+  details: FailureDetails = {},
+): WeightsError {
+  return new WeightsError({ code: 'SOURCE_FAILED', message: `${name}: ${what}`, ...details });
+}

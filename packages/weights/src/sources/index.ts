@@ -1,0 +1,11 @@
+export { blobSource } from './blob-source.js';
+export { bufferedReader } from './buffered-reader.js';
+export type { BufferedReader, BufferedReaderOptions } from './buffered-reader.js';
+export { cachedSource } from './cached-source.js';
+export type { CacheOptions } from './cached-source.js';
+export { httpSource } from './http-source.js';
+export type { HttpSourceOptions } from './http-source.js';
+export { memorySink } from './memory-sink.js';
+export type { MemorySink } from './memory-sink.js';
+export { memorySource } from './memory-source.js';
+export type { NamedOptions } from './memory-source.js';
