@@ -1,0 +1,206 @@
+import {
+  type Backend,
+  type BackendSupports,
+  BackendError,
+  type Bindings,
+  type Executable,
+  type HostWeight,
+  type Limits,
+  type Program,
+  type StateSpec,
+  type WeightFormat,
+  type Weights,
+} from '@rwkv-ts/backend';
+import { lower, opKinds, validateLimits, validateProgram } from '@rwkv-ts/program';
+import { requireLive } from './errors.js';
+import { checkBindings, ReferenceExecutable } from './executable.js';
+import { JobQueue } from './job-queue.js';
+import { Memory } from './memory.js';
+import type { Precision } from './numbers.js';
+import { type Form, primitiveKinds } from './ops/table.js';
+import { HostStates, type ReferenceStates } from './states.js';
+import { ReferenceWeights } from './weights.js';
+
+export interface ReferenceBackendOptions {
+  /**
+   * `f32` (default): activations, states and parameters are stored as f32, so rounded at every op's output; sums run in
+   * double. `f64`: everything is double, and `run` returns `Float64Array`.
+   */
+  readonly precision?: Precision;
+  /** How wkv4, wkv6 and wkv7 go through a sequence: token by token (default), or in chunks. */
+  readonly form?: Form;
+  /** Tokens of a chunk, for `form: 'chunked'`; work grows with it, and any size is safe. Default 16. */
+  readonly chunkSize?: number;
+  /** Bytes that all handles together may hold. Default no limit. */
+  readonly memoryLimit?: number;
+  /** Whether to claim the coarse op kinds too, and lower them at compile. Default false: callers lower. */
+  readonly coarse?: boolean;
+}
+
+/** The reference backend: its states also show themselves in full precision. */
+export interface ReferenceBackend extends Backend {
+  createStates(specs: readonly StateSpec[], slots: number): Promise<ReferenceStates>;
+}
+
+const weightFormats: { readonly [F in WeightFormat]: true } = {
+  f32: true,
+  f16: true,
+  bf16: true,
+  q8_0: true,
+  q4_0: true,
+  q4_1: true,
+  q5_0: true,
+  q5_1: true,
+  q4_k: true,
+  q5_k: true,
+  q6_k: true,
+};
+
+/**
+ * The reference mathematics as a backend: plain TypeScript, one thread, every op and weight format.
+ * @throws TypeError for options out of range
+ */
+export function createReferenceBackend(options: ReferenceBackendOptions = {}): ReferenceBackend {
+  return new HostBackend(options);
+}
+
+type Handle = ReferenceWeights | HostStates | ReferenceExecutable;
+
+class HostBackend implements ReferenceBackend {
+  readonly specificationVersion = 'v1';
+  readonly name: string;
+  readonly supports: BackendSupports;
+  readonly #precision: Precision;
+  readonly #form: Form;
+  readonly #chunkSize: number;
+  readonly #memory: Memory;
+  readonly #queue = new JobQueue();
+  /** Handles to dispose of with the backend. */
+  readonly #live = new Set<Handle>();
+  /** All handles it ever made, to tell its own from another backend's. */
+  readonly #made = new WeakSet<Handle>();
+  #disposal: Promise<void> | undefined;
+
+  constructor(options: ReferenceBackendOptions) {
+    const { precision = 'f32', form = 'recurrent', chunkSize = 16, coarse = false } = options;
+    const { memoryLimit = Infinity } = options;
+    requireOption('precision', precision, ['f32', 'f64']);
+    requireOption('form', form, ['recurrent', 'chunked']);
+    if (!Number.isSafeInteger(chunkSize) || chunkSize < 1 || chunkSize > 1024) {
+      throw new TypeError(`chunkSize must be an integer from 1 to 1024, got ${chunkSize}.`);
+    }
+    if (!(memoryLimit >= 0)) {
+      throw new TypeError(`memoryLimit must be a number of bytes, got ${memoryLimit}.`);
+    }
+    this.#precision = precision;
+    this.#form = form;
+    this.#chunkSize = chunkSize;
+    this.#memory = new Memory(memoryLimit);
+    this.name =
+      form === 'chunked'
+        ? `reference ${precision}, chunks of ${chunkSize}`
+        : `reference ${precision}`;
+    this.supports = {
+      ops: coarse ? opKinds : primitiveKinds,
+      weightFormats: new Set(Object.keys(weightFormats) as WeightFormat[]),
+      activations: precision,
+      embeddings: true,
+    };
+  }
+
+  get bytes(): number {
+    return this.#memory.used;
+  }
+
+  async upload(weights: AsyncIterable<HostWeight>): Promise<Weights> {
+    this.#requireLive();
+    const handle = this.#own(new ReferenceWeights({ queue: this.#queue, memory: this.#memory }));
+    try {
+      for await (const weight of weights) handle.add(weight, this.supports.weightFormats);
+      // The last tensor may have come before the backend was disposed of and the end of the iteration after.
+      requireLive(handle.disposed, 'backend');
+    } catch (error) {
+      await handle[Symbol.asyncDispose]();
+      throw error;
+    }
+    return handle;
+  }
+
+  async createStates(specs: readonly StateSpec[], slots: number): Promise<ReferenceStates> {
+    this.#requireLive();
+    const options = { precision: this.#precision, queue: this.#queue, memory: this.#memory };
+    return this.#own(new HostStates({ ...options, specs: structuredClone(specs), slots }));
+  }
+
+  async compile(program: Program, bindings: Bindings, limits: Limits): Promise<Executable> {
+    this.#requireLive();
+    const { weights, states } = bindings;
+    if (!(weights instanceof ReferenceWeights && this.#made.has(weights))) {
+      this.#reject(weights, 'weights');
+    }
+    if (!(states instanceof HostStates && this.#made.has(states))) {
+      this.#reject(states, 'states');
+    }
+    requireLive(weights.disposed, 'weights handle');
+    requireLive(states.disposed, 'states handle');
+    validateLimits(limits);
+    for (const [index, { kind }] of program.ops.entries()) {
+      if (!this.supports.ops.has(kind)) throw this.#unsupported(index, kind);
+    }
+    validateProgram(program);
+    checkBindings(program, { weights, states });
+    return this.#own(
+      new ReferenceExecutable({
+        program: lower(structuredClone(program), primitiveKinds),
+        weights,
+        states,
+        limits,
+        precision: this.#precision,
+        form: this.#form,
+        chunkSize: this.#chunkSize,
+        queue: this.#queue,
+        memory: this.#memory,
+      }),
+    );
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#disposal ??= Promise.all(
+      [...this.#live].map((handle) => handle[Symbol.asyncDispose]()),
+    ).then(() => {
+      this.#live.clear();
+    });
+    return this.#disposal;
+  }
+
+  #own<Owned extends Handle>(handle: Owned): Owned {
+    for (const old of this.#live) if (old.disposed) this.#live.delete(old);
+    this.#live.add(handle);
+    this.#made.add(handle);
+    return handle;
+  }
+
+  #requireLive(): void {
+    requireLive(this.#disposal !== undefined, 'backend');
+  }
+
+  #reject(handle: unknown, what: string): never {
+    const got = handle instanceof Object ? 'a handle of another backend' : String(handle);
+    throw new TypeError(`bindings.${what} must come from this backend (${this.name}), got ${got}.`);
+  }
+
+  #unsupported(index: number, kind: string): BackendError {
+    const supported = [...this.supports.ops];
+    return new BackendError({
+      code: 'UNSUPPORTED_OP',
+      message: `Op ${index} is of the kind ${kind}; ${this.name} supports ${supported.join(', ')}. Pass the program through lower() first.`,
+      expected: supported,
+      got: kind,
+    });
+  }
+}
+
+function requireOption(name: string, value: string, choices: readonly string[]): void {
+  if (choices.includes(value)) return;
+  throw new TypeError(`${name} must be ${choices.join(' or ')}, got ${value}.`);
+}

@@ -1,0 +1,184 @@
+import {
+  type Batch,
+  BackendError,
+  type Executable,
+  type Limits,
+  type PrimitiveOp,
+  type Program,
+  type Rows,
+} from '@rwkv-ts/backend';
+import { type BatchContext, batchBounds, planMemory, validateBatch } from '@rwkv-ts/program';
+import { activationFunctions } from './activation.js';
+import { requireLive } from './errors.js';
+import type { JobQueue } from './job-queue.js';
+import { Holding, type Memory } from './memory.js';
+import {
+  bytesPerNumber,
+  createNumbers,
+  type Numbers,
+  type Precision,
+  viewNumbers,
+} from './numbers.js';
+import type { Kernel, OpContext } from './ops/context.js';
+import { type Form, prepareOp } from './ops/table.js';
+import type { HostStates, StateBlock } from './states.js';
+import { copyBatch, createStep, loadStep, type Step } from './step.js';
+import type { DecodedWeight, ReferenceWeights } from './weights.js';
+
+export interface ExecutableOptions {
+  /** Valid, and of primitives only. */
+  readonly program: Program;
+  readonly weights: ReferenceWeights;
+  readonly states: HostStates;
+  readonly limits: Limits;
+  readonly precision: Precision;
+  readonly form: Form;
+  readonly chunkSize: number;
+  readonly queue: JobQueue;
+  readonly memory: Memory;
+}
+
+/** A list of prepared kernels over one arena of activations. */
+export class ReferenceExecutable implements Executable {
+  readonly #queue: JobQueue;
+  readonly #holding: Holding;
+  readonly #weights: ReferenceWeights;
+  readonly #states: HostStates;
+  readonly #limits: Limits;
+  readonly #batchContext: BatchContext;
+  readonly #step: Step = createStep();
+  readonly #outputWidth: number;
+  #output: Numbers;
+  #kernels: readonly Kernel[];
+  #disposal: Promise<void> | undefined;
+
+  constructor(options: ExecutableOptions) {
+    const { program, weights, states, limits } = options;
+    this.#queue = options.queue;
+    this.#weights = weights;
+    this.#states = states;
+    this.#limits = { ...limits };
+    this.#holding = new Holding(options.memory);
+    this.#batchContext = { ...batchBounds(program), slots: states.slots, embeddings: true };
+    this.#outputWidth = program.output.width;
+    try {
+      const context = createContext(options, { step: this.#step, holding: this.#holding });
+      this.#output = context.value(program.output);
+      this.#kernels = program.ops.map((op) => prepareOp(op as PrimitiveOp, options.form, context));
+    } catch (error) {
+      this.#holding.release();
+      throw error;
+    }
+  }
+
+  get bytes(): number {
+    return this.#holding.bytes;
+  }
+
+  get disposed(): boolean {
+    return this.#disposal !== undefined;
+  }
+
+  async run(batch: Batch): Promise<Rows> {
+    requireLive(this.disposed, 'executable');
+    requireLive(this.#weights.disposed, 'weights handle of the executable');
+    requireLive(this.#states.disposed, 'states handle of the executable');
+    validateBatch(batch, this.#limits, this.#batchContext);
+    const copy = copyBatch(batch);
+    return this.#queue.enqueue(() => this.#execute(copy));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#disposal ??= this.#queue.enqueue(async () => {
+      this.#kernels = [];
+      this.#output = this.#output.subarray(0, 0).slice();
+      this.#holding.release();
+    });
+    return this.#disposal;
+  }
+
+  async #execute(batch: Batch): Promise<Rows> {
+    loadStep(this.#step, batch);
+    for (const kernel of this.#kernels) {
+      if (this.#queue.shouldYield) await this.#queue.yield();
+      kernel();
+    }
+    return this.#output.slice(0, batch.wanted.length * this.#outputWidth);
+  }
+}
+
+function createContext(
+  options: ExecutableOptions,
+  { step, holding }: { step: Step; holding: Holding },
+): OpContext {
+  const { program, weights, states, limits, precision, chunkSize } = options;
+  const elementBytes = bytesPerNumber[precision];
+  const plan = planMemory(program, { limits, elementBytes, alignment: 64 });
+  const buffer = holding.allocate(
+    { bytes: plan.bytes, what: 'Activations' },
+    () => new ArrayBuffer(plan.bytes),
+  );
+  return {
+    step,
+    chunkSize,
+    value({ id, rows, width }) {
+      const count = (rows === 'T' ? limits.tokens : limits.wanted) * width;
+      return viewNumbers(precision, { buffer, offset: plan.offsets.get(id) ?? 0, count });
+    },
+    matrix: (name) => boundWeight(weights, name).values,
+    parameter({ weight, form }) {
+      const stored = boundWeight(weights, weight).values;
+      const numbers = holding.allocate(
+        { bytes: stored.length * elementBytes, what: `Parameter ${weight}` },
+        () => createNumbers(precision, stored.length),
+      );
+      numbers.set(stored);
+      if (form === undefined) return numbers;
+      const activation = activationFunctions[form];
+      for (let at = 0; at < numbers.length; at++) numbers[at] = activation(stored[at]!);
+      return numbers;
+    },
+    state: (name) => boundState(states, name),
+    scratch: (count) =>
+      holding.allocate({ bytes: count * 8, what: 'Scratch memory' }, () => new Float64Array(count)),
+  };
+}
+
+/** Checks that the handles hold what the program names, in the same shapes. */
+export function checkBindings(
+  program: Program,
+  { weights, states }: { weights: ReferenceWeights; states: HostStates },
+): void {
+  for (const { name, shape } of program.weights) {
+    checkShape(`weight ${name}`, shape, boundWeight(weights, name).shape);
+  }
+  for (const { name, shape } of program.states) {
+    checkShape(`state ${name}`, shape, boundState(states, name).spec.shape);
+  }
+}
+
+function boundWeight(weights: ReferenceWeights, name: string): DecodedWeight {
+  const weight = weights.get(name);
+  if (weight) return weight;
+  throw mismatch(`weight ${name}`, 'in the weights handle', 'missing');
+}
+
+function boundState(states: HostStates, name: string): StateBlock {
+  const block = states.block(name);
+  if (block) return block;
+  throw mismatch(`state ${name}`, 'in the states handle', 'missing');
+}
+
+function checkShape(what: string, expected: readonly number[], got: readonly number[]): void {
+  if (expected.length === got.length && expected.every((size, axis) => size === got[axis])) return;
+  throw mismatch(what, `[${expected.join(', ')}]`, `[${got.join(', ')}]`);
+}
+
+function mismatch(what: string, expected: string, got: string): BackendError {
+  return new BackendError({
+    code: 'PROGRAM_INVALID',
+    message: `The ${what} must be ${expected}, got ${got}.`,
+    expected,
+    got,
+  });
+}

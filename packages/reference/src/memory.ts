@@ -1,0 +1,74 @@
+import { BackendError } from '@rwkv-ts/backend';
+
+/** Counts the bytes of all live handles and refuses to go over a limit. */
+export class Memory {
+  readonly #limit: number;
+  #used = 0;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  get used(): number {
+    return this.#used;
+  }
+
+  /** @throws BackendError `OUT_OF_MEMORY` before anything is allocated */
+  reserve(bytes: number, what: string): void {
+    const available = this.#limit - this.#used;
+    if (bytes > available) throw outOfMemory({ what, expected: available, got: bytes });
+    this.#used += bytes;
+  }
+
+  release(bytes: number): void {
+    this.#used -= bytes;
+  }
+}
+
+/** The memory of one handle: everything it reserved is released at once. */
+export class Holding {
+  readonly #memory: Memory;
+  #bytes = 0;
+
+  constructor(memory: Memory) {
+    this.#memory = memory;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /**
+   * Reserves, then allocates.
+   * @throws BackendError `OUT_OF_MEMORY`, also when the runtime cannot allocate
+   */
+  allocate<Result>({ bytes, what }: { bytes: number; what: string }, create: () => Result): Result {
+    this.#memory.reserve(bytes, what);
+    this.#bytes += bytes;
+    try {
+      return create();
+    } catch (cause) {
+      if (!(cause instanceof RangeError)) throw cause;
+      throw outOfMemory({ what, expected: 'what the runtime can allocate', got: bytes, cause });
+    }
+  }
+
+  release(): void {
+    this.#memory.release(this.#bytes);
+    this.#bytes = 0;
+  }
+}
+
+function outOfMemory(options: {
+  what: string;
+  expected: number | string;
+  got: number;
+  cause?: unknown;
+}): BackendError {
+  const { what, expected, got } = options;
+  return new BackendError({
+    code: 'OUT_OF_MEMORY',
+    message: `${what} needs ${got} bytes; available: ${expected}.`,
+    ...options,
+  });
+}

@@ -1,0 +1,73 @@
+import { BackendError, type HostWeight, type WeightFormat, type Weights } from '@rwkv-ts/backend';
+import { decodeWeight } from './decode-weight.js';
+import { requireLive } from './errors.js';
+import type { JobQueue } from './job-queue.js';
+import { Holding, type Memory } from './memory.js';
+
+/** One decoded weight. Every format is exact in f32, so f32 serves both precisions. */
+export interface DecodedWeight {
+  readonly shape: readonly number[];
+  readonly values: Float32Array;
+}
+
+/** Weights decoded to f32 in host memory. */
+export class ReferenceWeights implements Weights {
+  readonly #queue: JobQueue;
+  readonly #holding: Holding;
+  readonly #weights = new Map<string, DecodedWeight>();
+  #disposal: Promise<void> | undefined;
+
+  constructor({ queue, memory }: { queue: JobQueue; memory: Memory }) {
+    this.#queue = queue;
+    this.#holding = new Holding(memory);
+  }
+
+  get bytes(): number {
+    return this.#holding.bytes;
+  }
+
+  get disposed(): boolean {
+    return this.#disposal !== undefined;
+  }
+
+  /** @throws BackendError `WEIGHT_INVALID`, `UNSUPPORTED_WEIGHT_FORMAT`, `OUT_OF_MEMORY`, `DISPOSED` */
+  add(weight: HostWeight, formats: ReadonlySet<WeightFormat>): void {
+    requireLive(this.disposed, 'weights handle');
+    const { name, shape, format } = weight;
+    if (!formats.has(format)) {
+      throw new BackendError({
+        code: 'UNSUPPORTED_WEIGHT_FORMAT',
+        message: `Weight ${name} is in the format ${format}; supported: ${[...formats].join(', ')}.`,
+        expected: [...formats],
+        got: format,
+      });
+    }
+    if (this.#weights.has(name)) {
+      throw new BackendError({
+        code: 'WEIGHT_INVALID',
+        message: `Weight ${name} must occur once, got it twice.`,
+        expected: 1,
+        got: 2,
+      });
+    }
+    const values = decodeWeight(weight, (count) =>
+      this.#holding.allocate(
+        { bytes: count * 4, what: `Weight ${name}` },
+        () => new Float32Array(count),
+      ),
+    );
+    this.#weights.set(name, { shape: [...shape], values });
+  }
+
+  get(name: string): DecodedWeight | undefined {
+    return this.#weights.get(name);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#disposal ??= this.#queue.enqueue(async () => {
+      this.#weights.clear();
+      this.#holding.release();
+    });
+    return this.#disposal;
+  }
+}
