@@ -118,14 +118,14 @@ function readString(state: JsonState): string {
   const start = state.at;
   if (state.text.charAt(start) !== '"') throw unexpected(state);
   state.at++;
-  let plain = match(state, plainPattern);
+  const plain = match(state, plainPattern);
   if (state.text.charAt(state.at) === '"') {
     state.at++;
     return plain;
   }
   while (state.text.charAt(state.at) === '\\') {
     state.at += 2;
-    plain = match(state, plainPattern);
+    match(state, plainPattern);
   }
   if (state.text.charAt(state.at) !== '"') throw unexpected(state);
   state.at++;

@@ -6,20 +6,23 @@
 import { invalid, pickleRefused } from './failures.js';
 import { limits } from './limits.js';
 import { callGlobal, findGlobal, storageOf } from './pickle-globals.js';
+import {
+  line,
+  long,
+  pop,
+  popCount,
+  popMark,
+  recall,
+  remember,
+  requireContainer,
+  take,
+  text,
+  u32,
+  u8,
+} from './pickle-machine.js';
+import type { Machine } from './pickle-machine.js';
 import { isKey, kindOf } from './pickle-values.js';
-import type { PickleDict, PickleSequence, PickleValue } from './pickle-values.js';
-import { decodeText } from './text.js';
-
-interface Machine {
-  readonly file: string;
-  readonly bytes: Uint8Array;
-  readonly view: DataView;
-  at: number;
-  readonly stack: PickleValue[];
-  /** Stack heights. */
-  readonly marks: number[];
-  readonly memo: Map<number, PickleValue>;
-}
+import type { PickleValue } from './pickle-values.js';
 
 /**
  * The value that `bytes` describe. Values may be shared and may contain themselves: bound every walk.
@@ -71,17 +74,47 @@ const opcodes: ReadonlyMap<number, (machine: Machine) => void> = new Map<
   [0x52, reduce], // REDUCE
   [0x58, (m) => m.stack.push(text(m, u32(m)))], // BINUNICODE
   [0x5d, (m) => m.stack.push({ kind: 'list', items: [] })], // EMPTY_LIST
-  [0x61, (m) => append(m, [pop(m)])], // APPEND
+  [
+    0x61,
+    (m) => {
+      append(m, [pop(m)]);
+    },
+  ], // APPEND
   [0x62, build], // BUILD
   [0x63, (m) => m.stack.push(findGlobal(line(m), line(m), m.file))], // GLOBAL
-  [0x65, (m) => append(m, popMark(m))], // APPENDS
+  [
+    0x65,
+    (m) => {
+      append(m, popMark(m));
+    },
+  ], // APPENDS
   [0x68, (m) => m.stack.push(recall(m, u8(m)))], // BINGET
   [0x6a, (m) => m.stack.push(recall(m, u32(m)))], // LONG_BINGET
-  [0x71, (m) => remember(m, u8(m))], // BINPUT
-  [0x72, (m) => remember(m, u32(m))], // LONG_BINPUT
-  [0x73, (m) => setItems(m, popCount(m, 2))], // SETITEM
+  [
+    0x71,
+    (m) => {
+      remember(m, u8(m));
+    },
+  ], // BINPUT
+  [
+    0x72,
+    (m) => {
+      remember(m, u32(m));
+    },
+  ], // LONG_BINPUT
+  [
+    0x73,
+    (m) => {
+      setItems(m, popCount(m, 2));
+    },
+  ], // SETITEM
   [0x74, (m) => m.stack.push({ kind: 'tuple', items: popMark(m) })], // TUPLE
-  [0x75, (m) => setItems(m, popMark(m))], // SETITEMS
+  [
+    0x75,
+    (m) => {
+      setItems(m, popMark(m));
+    },
+  ], // SETITEMS
   [0x7d, (m) => m.stack.push({ kind: 'dict', entries: new Map() })], // EMPTY_DICT
   [0x85, (m) => m.stack.push({ kind: 'tuple', items: popCount(m, 1) })], // TUPLE1
   [0x86, (m) => m.stack.push({ kind: 'tuple', items: popCount(m, 2) })], // TUPLE2
@@ -91,7 +124,12 @@ const opcodes: ReadonlyMap<number, (machine: Machine) => void> = new Map<
   [0x8a, (m) => m.stack.push(long(m, u8(m)))], // LONG1
   [0x8c, (m) => m.stack.push(text(m, u8(m)))], // SHORT_BINUNICODE
   [0x93, stackGlobal], // STACK_GLOBAL
-  [0x94, (m) => remember(m, m.memo.size)], // MEMOIZE
+  [
+    0x94,
+    (m) => {
+      remember(m, m.memo.size);
+    },
+  ], // MEMOIZE
   [0x95, frame], // FRAME
 ]);
 
@@ -125,100 +163,6 @@ function finish(machine: Machine): PickleValue {
       },
     );
   }
-  return value;
-}
-
-/** Steps over `length` bytes and returns where they begin. */
-function take(machine: Machine, length: number): number {
-  const { at, bytes, file } = machine;
-  if (length > bytes.length - at) {
-    throw invalid(file, `its pickle ends inside an opcode at byte ${at}`, {
-      expected: at + length,
-      got: bytes.length,
-    });
-  }
-  machine.at += length;
-  return at;
-}
-
-function u8(machine: Machine): number {
-  return machine.view.getUint8(take(machine, 1));
-}
-
-function u32(machine: Machine): number {
-  return machine.view.getUint32(take(machine, 4), true);
-}
-
-function text(machine: Machine, length: number): string {
-  const at = take(machine, length);
-  return decodeText(
-    machine.bytes.subarray(at, at + length),
-    machine.file,
-    'a string in its pickle',
-  );
-}
-
-/** ASCII up to a line feed. */
-function line(machine: Machine): string {
-  const end = machine.bytes.indexOf(0x0a, machine.at);
-  if (end < 0) throw invalid(machine.file, 'its pickle ends inside a name');
-  const name = text(machine, end - machine.at);
-  machine.at++;
-  return name;
-}
-
-/** Two's complement, little-endian; sizes beyond 31 bits come this way. */
-function long(machine: Machine, length: number): number | bigint {
-  if (length > 8) {
-    throw pickleRefused(
-      machine.file,
-      `its pickle has an integer of ${length} bytes; at most 8 are read`,
-      { expected: 8, got: length },
-    );
-  }
-  const at = take(machine, length);
-  let value = 0n;
-  for (let i = length - 1; i >= 0; i--) value = (value << 8n) | BigInt(machine.bytes[at + i]!);
-  value = BigInt.asIntN(8 * length, value);
-  const narrow = Number(value);
-  return Number.isSafeInteger(narrow) ? narrow : value;
-}
-
-function pop(machine: Machine): PickleValue {
-  return popCount(machine, 1)[0]!;
-}
-
-/** Never reaches below the innermost mark. */
-function popCount({ stack, marks, file }: Machine, count: number): PickleValue[] {
-  const floor = marks.at(-1) ?? 0;
-  if (stack.length - count < floor)
-    throw invalid(file, 'its pickle takes more from the stack than there is');
-  return stack.splice(stack.length - count, count);
-}
-
-function popMark({ stack, marks, file }: Machine): PickleValue[] {
-  const mark = marks.pop();
-  if (mark === undefined) throw invalid(file, 'its pickle has no mark where one is needed');
-  return stack.splice(mark);
-}
-
-function top(machine: Machine): PickleValue | undefined {
-  return machine.stack.length > (machine.marks.at(-1) ?? 0) ? machine.stack.at(-1) : undefined;
-}
-
-function remember(machine: Machine, index: number): void {
-  const value = top(machine);
-  if (value === undefined)
-    throw invalid(machine.file, 'its pickle remembers a value that is not there');
-  machine.memo.set(index, value);
-}
-
-function recall({ memo, file }: Machine, index: number): PickleValue {
-  const value = memo.get(index);
-  if (value === undefined)
-    throw invalid(file, `its pickle recalls the value ${index}, which it never remembered`, {
-      got: index,
-    });
   return value;
 }
 
@@ -266,24 +210,4 @@ function setItems(machine: Machine, items: readonly PickleValue[]): void {
       throw invalid(machine.file, `its pickle sets the key ${JSON.stringify(String(key))} twice`);
     entries.set(key, items[i + 1]!);
   }
-}
-
-interface Containers {
-  list: PickleSequence;
-  dict: PickleDict;
-}
-
-function requireContainer<Kind extends keyof Containers>(
-  machine: Machine,
-  kind: Kind,
-  action: string,
-): Containers[Kind] {
-  const value = top(machine);
-  if (typeof value !== 'object' || value === null || value.kind !== kind) {
-    throw invalid(machine.file, `its pickle ${action} ${kindOf(value)}`, {
-      expected: kind,
-      got: kindOf(value),
-    });
-  }
-  return value as Containers[Kind];
 }

@@ -83,7 +83,7 @@ async function readIndex(
     if (typeof shard !== 'string' || !isPlainName(shard)) {
       throw invalid(
         file,
-        `its index puts ${shown(tensor)} into ${shown(String(shard))}, which is not the plain name of a file beside it`,
+        `its index puts ${shown(tensor)} into ${shown(typeof shard === 'string' ? shard : JSON.stringify(shard))}, which is not the plain name of a file beside it`,
         { got: shard },
       );
     }

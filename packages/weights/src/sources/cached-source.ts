@@ -133,7 +133,8 @@ function touch(cache: Cache, block: number): Promise<Uint8Array> {
 /** Starts one request for each run of blocks in [first, last] that is not held, the last one stretched by read-ahead. */
 function fetchMissing(cache: Cache, first: number, last: number, options: ReadOptions): void {
   // Those at hand are marked as used first, so that making room for the missing ones does not evict them.
-  for (let block = first; block <= last; block++) if (cache.held.has(block)) touch(cache, block);
+  for (let block = first; block <= last; block++)
+    if (cache.held.has(block)) void touch(cache, block);
   let block = first;
   while (block <= last) {
     if (cache.held.has(block)) {

@@ -1,0 +1,10 @@
+export { f32Tensor, patternTensor } from './tensor.js';
+export type { TestTensor } from './tensor.js';
+export { writeGgufRaw } from './write-gguf-raw.js';
+export type { GgufContents, GgufValue } from './write-gguf-raw.js';
+export { contiguousStrides, writePth } from './write-pth.js';
+export type { PthContents, PthTensor, PthView } from './write-pth.js';
+export { writeRwkvCppBin } from './write-rwkv-cpp-bin.js';
+export type { RwkvCppContents } from './write-rwkv-cpp-bin.js';
+export { safetensorsOf, writeSafetensorsRaw } from './write-safetensors-raw.js';
+export type { SafetensorsContents } from './write-safetensors-raw.js';
