@@ -14,8 +14,11 @@ import { prepareScale } from './scale.js';
 import { prepareSelectRows } from './select-rows.js';
 import { prepareShift } from './shift.js';
 import { prepareSlice } from './slice.js';
+import { prepareChunkedWkv4 } from './wkv4.chunked.js';
 import { prepareWkv4 } from './wkv4.js';
+import { prepareChunkedWkv6 } from './wkv6.chunked.js';
 import { prepareWkv6 } from './wkv6.js';
+import { prepareChunkedWkv7 } from './wkv7.chunked.js';
 import { prepareWkv7 } from './wkv7.js';
 
 type OpTable = { readonly [K in PrimitiveKind]: Prepare<K> };
@@ -45,7 +48,12 @@ export type Form = 'recurrent' | 'chunked';
 
 const tables: { readonly [F in Form]: OpTable } = {
   recurrent,
-  chunked: recurrent,
+  chunked: {
+    ...recurrent,
+    wkv4: prepareChunkedWkv4,
+    wkv6: prepareChunkedWkv6,
+    wkv7: prepareChunkedWkv7,
+  },
 };
 
 /** Every op kind this backend computes itself. */
