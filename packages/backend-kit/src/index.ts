@@ -1,1 +1,3 @@
-export {};
+export * from '@rwkv-ts/program';
+export { createRandomWeights, type RandomWeightsOptions } from './random-weights.js';
+export { type Draw, normal, Random, uniform } from './random.js';

@@ -1,0 +1,1 @@
+export { createCustomBackend } from './backend.js';
