@@ -9,7 +9,7 @@ function bytesOf({ values, valueStart, blocks }: BlockSpan): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset + 4 * valueStart, 4 * blocks);
 }
 
-/** Copies `count` four-byte words between arrays of bytes of opposite byte order. */
+/** Copies four-byte words, turning the byte order round. Both arrays have the same length. */
 export function copySwapped(from: Uint8Array, to: Uint8Array): void {
   for (let at = 0; at < from.length; at += 4) {
     to[at] = from[at + 3]!;

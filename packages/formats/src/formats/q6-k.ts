@@ -8,7 +8,9 @@
  * s = -128, and every number is rounded once more with the stored d s.
  */
 import type { Codec } from '../codec.js';
+import { FormatsError } from '../errors.js';
 import { nearest } from '../nearest.js';
+import { signedExtreme } from '../range.js';
 import { halfField, readHalf, writeHalf } from '../scale-field.js';
 import { clampedLevel, negligible, searchScale } from '../scale-search.js';
 
@@ -32,10 +34,22 @@ function pack(bytes: Uint8Array, at: number): void {
   }
 }
 
+function tooLarge(values: Float32Array): FormatsError {
+  const largest = Math.abs(signedExtreme(values, 0, values.length));
+  return new FormatsError({
+    code: 'FORMAT_NOT_ENCODABLE',
+    message: `q6_k holds magnitudes up to 65504 · 128 · 32, got ${largest}; keep this weight in f32 or bf16.`,
+    expected: 65504 * 128 * 32,
+    got: largest,
+  });
+}
+
 function encodeBlock(values: Float32Array, start: number, bytes: Uint8Array, at: number): void {
   let extreme = 0;
   for (let j = 0; j < 16; j++) {
     const scale = searchScale({ values, start: start + 16 * j, quants, quantStart: 16 * j });
+    // The search cubes its numbers: far beyond what f16 scales reach it overflows, and would be taken for zero.
+    if (!Number.isFinite(scale)) throw tooLarge(values.subarray(start, start + 256));
     scales[j] = scale;
     if (Math.abs(scale) > Math.abs(extreme)) extreme = scale;
   }
