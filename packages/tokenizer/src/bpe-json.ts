@@ -130,7 +130,11 @@ function readMerges(value: unknown, vocabulary: ReadonlyMap<string, number>): [s
 function checkSingleBytes(vocabulary: ReadonlyMap<string, number>): void {
   for (const [character, byte] of byteOfCharacter)
     if (!vocabulary.has(character) && byte !== 0xc0 && byte !== 0xc1 && byte < 0xf5)
-      throw invalidVocabulary('model.vocab', 'each byte of UTF-8 as a token', `none for 0x${byte.toString(16)}`);
+      throw invalidVocabulary(
+        'model.vocab',
+        'each byte of UTF-8 as a token',
+        `none for 0x${byte.toString(16)}`,
+      );
 }
 
 /** Collects ids and bytes of both kinds of tokens. */
