@@ -12,6 +12,7 @@ import { RwkvError } from '@rwkv-ts/backend';
  * - `LAYOUT_REFUSED`: recognised, and not run here; the message names it (hybrids, v7b, …).
  * - `TENSOR_MISSING`, `TENSOR_UNEXPECTED`, `TENSOR_DUPLICATE`, `TENSOR_SHAPE`, `TENSOR_VALUES` (NaN or infinity).
  * - `STATE_FILE_INVALID`, `ADAPTER_INVALID`: the same for state files and adapters.
+ * - `WRITE_UNSUPPORTED`: the format or layout to be written cannot hold this model; the message says which can.
  * - `ABORTED`: the caller's signal fired.
  */
 export type WeightsErrorCode =
@@ -31,6 +32,7 @@ export type WeightsErrorCode =
   | 'TENSOR_VALUES'
   | 'STATE_FILE_INVALID'
   | 'ADAPTER_INVALID'
+  | 'WRITE_UNSUPPORTED'
   | 'ABORTED';
 
 /** Anything wrong with a model file, a state file or an adapter, or with getting at it. */

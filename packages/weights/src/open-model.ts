@@ -1,49 +1,47 @@
 /** From bytes to a model: the container, its layout, its configuration, everything checked before any weight is read. */
 import type { AdapterFiles, AdapterSpec } from './adapters/load-adapter.js';
 import type { ByteSource } from './byte-source.js';
+import type { Siblings } from './containers/sharded.js';
 import { type InterpretOptions, type ModelFile, modelOfRawFile } from './model-file.js';
 import { openRawFile } from './open-raw-file.js';
-import type { RawFile } from './raw-file.js';
 
 export interface OpenModelOptions extends InterpretOptions {
-  /** The other shards of a model that comes in several files. */
-  readonly siblings?: readonly ByteSource[];
+  /** Opens a file beside this one by its name: needed for models in several files, whose index names the others. */
+  readonly siblings?: Siblings | undefined;
   /** Merged into the weights as they stream, in this order. */
-  readonly adapters?: readonly AdapterSpec[];
-  readonly signal?: AbortSignal;
+  readonly adapters?: readonly AdapterSpec[] | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Opens a model file of any container and layout. Only headers are read. Sources stay the caller's to dispose of, after
- * the model.
+ * Opens a model file of any container and layout. Only headers are read. The model takes over `source` and the adapters'
+ * sources: disposing of it disposes of them, and so does a failure to open.
  * @throws WeightsError all codes but those of sinks and state files; ModelError `CONFIG_INVALID`
  */
 export async function openModel(
   source: ByteSource,
   { siblings, adapters = [], signal, ...options }: OpenModelOptions = {},
 ): Promise<ModelFile> {
-  const opened: RawFile[] = [];
-  const open = async (from: ByteSource, others?: readonly ByteSource[]): Promise<RawFile> => {
-    const file = await openRawFile(from, {
-      ...(others ? { siblings: others } : {}),
-      ...(signal ? { signal } : {}),
-    });
-    opened.push(file);
-    return file;
-  };
+  const open = (from: ByteSource, others?: Siblings) =>
+    openRawFile(from, { ...(others ? { siblings: others } : {}), ...(signal ? { signal } : {}) });
+  const owned = new Set<AsyncDisposable>([source]);
+  for (const spec of adapters) {
+    owned.add(spec.source);
+    if (spec.initSource) owned.add(spec.initSource);
+  }
   try {
     const file = await open(source, siblings);
+    owned.add(file);
     const files: AdapterFiles[] = [];
     for (const spec of adapters) {
-      files.push({
-        file: await open(spec.source),
-        alpha: spec.alpha,
-        initFile: spec.initSource && (await open(spec.initSource)),
-      });
+      const adapter = await open(spec.source);
+      const initFile = spec.initSource && (await open(spec.initSource));
+      files.push({ file: adapter, alpha: spec.alpha, initFile });
     }
     return modelOfRawFile(file, { ...options, adapters: files });
   } catch (error) {
-    for (const file of opened) await file[Symbol.asyncDispose]();
+    // Disposal is idempotent, so it does not matter which sources a file has already taken with it.
+    for (const each of owned) await each[Symbol.asyncDispose]();
     throw error;
   }
 }

@@ -11,7 +11,7 @@ import { addBat, addDisha, addLowRank, type LowRankFactors, type Matrix } from '
 
 /** One adapter file. What it is (LoRA, PiSSA, DiSHA, replaced tensors) is read from its names. */
 export interface AdapterSpec {
-  /** Stays the caller's to dispose of, after the model. */
+  /** Disposed of with the model. */
   readonly source: ByteSource;
   /** LoRA's α, which is not in the file: W += (α / rank) B A. Default 16, as PEFT's merge script has it. */
   readonly alpha?: number;
