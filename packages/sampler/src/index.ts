@@ -1,1 +1,11 @@
-export {};
+export { SamplerError } from './errors.js';
+export type { SamplerErrorCode } from './errors.js';
+export type { TokenLogprob } from './likeliest.js';
+export { logSoftmaxAt } from './log-softmax.js';
+export type { SamplerOptions } from './options.js';
+export type { PenaltyState } from './penalties.js';
+export { samplerPresets } from './presets.js';
+export type { RandomState } from './random.js';
+export { createSampler, restoreSampler } from './sampler.js';
+export type { SampledToken, Sampler } from './sampler.js';
+export type { PlainOptions, SamplerState } from './state.js';
