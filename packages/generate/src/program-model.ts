@@ -1,0 +1,146 @@
+import type {
+  Backend,
+  Batch,
+  Executable,
+  HostWeight,
+  Limits,
+  Program,
+  Rows,
+  StateSpec,
+  States,
+  Weights,
+} from '@rwkv-ts/backend';
+import { type RwkvConfig, buildProgram } from '@rwkv-ts/model';
+import { lower } from '@rwkv-ts/program';
+import { modelDisposed } from './errors.js';
+import type { LanguageModel } from './language-model.js';
+
+export interface CreateLanguageModelOptions {
+  readonly config: RwkvConfig;
+  /** The model's weights by canonical name, in formats the backend claims. */
+  readonly weights: AsyncIterable<HostWeight>;
+  /** Stays the caller's. */
+  readonly backend: Backend;
+  readonly limits: Limits;
+  /** Asked for after the last weight was handed over, so it may be computed from what passed by. */
+  readonly fingerprint: () => string;
+}
+
+/**
+ * The standard `LanguageModel`: the configuration's program, lowered to what the backend supports, on its weights. Each
+ * `createStates` compiles the program for the new states. Disposing of the model frees weights, states and programs, and
+ * leaves the backend.
+ * @throws what `buildProgram`, `lower` and `Backend.upload` throw; nothing stays allocated
+ */
+export async function createLanguageModel({
+  config,
+  weights,
+  backend,
+  limits,
+  fingerprint,
+}: CreateLanguageModelOptions): Promise<LanguageModel> {
+  const program = lower(buildProgram(config), backend.supports.ops);
+  const uploaded = await backend.upload(weights);
+  return new ProgramModel({ program, backend, uploaded, limits, fingerprint: fingerprint() });
+}
+
+class ProgramModel implements LanguageModel {
+  readonly vocabularySize: number;
+  readonly limits: Limits;
+  readonly stateSpecs: readonly StateSpec[];
+  readonly fingerprint: string;
+  readonly #program: Program;
+  readonly #backend: Backend;
+  readonly #uploaded: Weights;
+  readonly #open = new Set<BoundStates>();
+  #disposed = false;
+
+  constructor(parts: {
+    program: Program;
+    backend: Backend;
+    uploaded: Weights;
+    limits: Limits;
+    fingerprint: string;
+  }) {
+    this.#program = parts.program;
+    this.#backend = parts.backend;
+    this.#uploaded = parts.uploaded;
+    this.limits = parts.limits;
+    this.fingerprint = parts.fingerprint;
+    this.stateSpecs = parts.program.states;
+    this.vocabularySize = parts.program.output.width;
+  }
+
+  async createStates(slots: number): Promise<States> {
+    if (this.#disposed) throw modelDisposed();
+    const states = await this.#backend.createStates(this.#program.states, slots);
+    try {
+      const bindings = { weights: this.#uploaded, states };
+      const executable = await this.#backend.compile(this.#program, bindings, this.limits);
+      const bound = new BoundStates(states, executable, () => this.#open.delete(bound));
+      this.#open.add(bound);
+      return bound;
+    } catch (error) {
+      await states[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  forward(states: States, batch: Batch): Promise<Rows> {
+    if (!(states instanceof BoundStates) || (!this.#disposed && !this.#open.has(states))) {
+      throw new TypeError(
+        'forward was given states that this model did not make, or disposed ones',
+      );
+    }
+    return states.executable.run(batch);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true;
+    await Promise.all([...this.#open].map((states) => states[Symbol.asyncDispose]()));
+    await this.#uploaded[Symbol.asyncDispose]();
+  }
+}
+
+/** States and the executable compiled for them, which live and die together. */
+class BoundStates implements States {
+  readonly executable: Executable;
+  readonly #states: States;
+  readonly #closed: () => void;
+
+  constructor(states: States, executable: Executable, closed: () => void) {
+    this.#states = states;
+    this.executable = executable;
+    this.#closed = closed;
+  }
+
+  get slots(): number {
+    return this.#states.slots;
+  }
+
+  get bytes(): number {
+    return this.#states.bytes + this.executable.bytes;
+  }
+
+  reset(slot: number): void {
+    this.#states.reset(slot);
+  }
+
+  copy(from: number, to: number): void {
+    this.#states.copy(from, to);
+  }
+
+  read(slot: number): Promise<Uint8Array> {
+    return this.#states.read(slot);
+  }
+
+  write(slot: number, bytes: Uint8Array): void {
+    this.#states.write(slot, bytes);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed();
+    await this.executable[Symbol.asyncDispose]();
+    await this.#states[Symbol.asyncDispose]();
+  }
+}
