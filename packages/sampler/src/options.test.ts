@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import {
   SamplerError,
@@ -41,8 +42,9 @@ describe('what the door refuses', () => {
     { topLogprobs: 2000 },
   ];
   for (const options of wrong) {
-    const [name, value] = Object.entries(options)[0]!;
-    it(`option ${name}: ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`, () => {
+    const name = Object.keys(options)[0]!;
+    const value = inspect(Object.values(options)[0]);
+    it(`option ${name}: ${value}`, () => {
       expect(codeOf(() => createSampler(10, options))).toBe('OPTION_INVALID');
     });
   }
@@ -55,7 +57,10 @@ describe('what the door refuses', () => {
     expect(codeOf(() => createSampler(10, { bannedTokens: [10] }))).toBe('TOKEN_INVALID');
     expect(codeOf(() => createSampler(10, { logitBias: { 12: 1 } }))).toBe('TOKEN_INVALID');
     expect(codeOf(() => createSampler(10, { penaltyExempt: new Set([-1]) }))).toBe('TOKEN_INVALID');
-    expect(codeOf(() => createSampler(10).accept(3.5))).toBe('TOKEN_INVALID');
+    const accepting = (): void => {
+      createSampler(10).accept(3.5);
+    };
+    expect(codeOf(accepting)).toBe('TOKEN_INVALID');
     expect(codeOf(() => createSampler(0))).toBe('OPTION_INVALID');
     expect(codeOf(() => createSampler(2 ** 21))).toBe('OPTION_INVALID');
     expect(codeOf(() => createSampler(10, { topP: '1' as unknown as number }))).toBe('TypeError');
