@@ -1,0 +1,24 @@
+import { buildProgram } from '@rwkv-ts/model';
+import { lower } from '@rwkv-ts/program';
+import { expect, it } from 'vitest';
+import { smallConfigs } from '../test/models.js';
+import { hostWeights as hostWeightsOf, randomWeights } from '../test/random.js';
+import { createReferenceBackend } from './index.js';
+
+it('the example of the README runs', async () => {
+  const program = buildProgram(smallConfigs[5]!);
+  const hostWeights = hostWeightsOf(program, randomWeights(program));
+  const [tokens, starts] = [Uint32Array.of(1, 2, 3), Uint32Array.of(0, 3)];
+  const [slots, wanted] = [Uint32Array.of(0), Uint32Array.of(2)];
+
+  await using backend = createReferenceBackend({ precision: 'f64' });
+  const lowered = lower(program, backend.supports.ops);
+  const weights = await backend.upload(hostWeights);
+  const states = await backend.createStates(lowered.states, 1);
+  const limits = { tokens: 64, sequences: 1, wanted: 1 };
+  const executable = await backend.compile(lowered, { weights, states }, limits);
+  const logits = await executable.run({ tokens, starts, slots, wanted });
+  expect(logits).toBeInstanceOf(Float64Array);
+  expect(logits.length).toBe(37);
+  expect(states.values(0, 'blocks.0.att.wkv').some((number) => number !== 0)).toBe(true);
+});
