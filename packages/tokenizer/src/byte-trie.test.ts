@@ -86,7 +86,7 @@ describe('TrieWalker', () => {
         );
         if (bytes.length >= 1024) inLanes++;
       }),
-      { numRuns: 200 },
+      { numRuns: 200, endOnFailure: true },
     );
     expect(inLanes).toBeGreaterThan(50);
   });

@@ -176,7 +176,7 @@ describe.skipIf(!hasGolden)(`World golden vectors${goldenNote}`, () => {
         expect(firstDifference(encoded, slow.encode(bytes))).toBe(-1);
         expect(tokenizer.decodeBytes(encoded)).toEqual(bytes);
       }),
-      { numRuns: 300 },
+      { numRuns: 300, endOnFailure: true },
     );
     fc.assert(
       fc.property(arbitrary.longText, (text) => {
@@ -184,7 +184,7 @@ describe.skipIf(!hasGolden)(`World golden vectors${goldenNote}`, () => {
           firstDifference(tokenizer.encode(text), slow.encode(new TextEncoder().encode(text))),
         ).toBe(-1);
       }),
-      { numRuns: 20 },
+      { numRuns: 20, endOnFailure: true },
     );
   });
 });

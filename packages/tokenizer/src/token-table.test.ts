@@ -36,7 +36,7 @@ describe('joinTokens and textOf', () => {
         );
         if (expected.length > 65536) long++;
       }),
-      { numRuns: 60 },
+      { numRuns: 60, endOnFailure: true },
     );
     expect(long).toBeGreaterThan(5);
   });

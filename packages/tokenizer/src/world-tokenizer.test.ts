@@ -31,7 +31,7 @@ describe('the World tokenizer, on a made-up vocabulary', () => {
         expect(firstDifference(tokenizer.encodeBytes(utf8(text)), encoded)).toBe(-1);
         expect(tokenizer.count(text)).toBe(encoded.length);
       }),
-      { numRuns: 60 },
+      { numRuns: 60, endOnFailure: true },
     );
   });
 

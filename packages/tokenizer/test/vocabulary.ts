@@ -31,6 +31,8 @@ const madeUpWords = [
   'abcdefgh',
   'bcd',
   'bcdefghi',
+  'bcdefghij',
+  'jklmnopqrst',
   'aaaa',
   'aaaaaaaaaaaaaaaa',
   '=====',
