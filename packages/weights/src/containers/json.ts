@@ -6,13 +6,13 @@ export type JsonValue = string | number | boolean | null | readonly JsonValue[] 
 export type JsonObject = ReadonlyMap<string, JsonValue>;
 
 /**
- * JSON (RFC 8259) that refuses what `JSON.parse` hides: a key that occurs twice, and nesting deeper than
- * `limits.jsonDepth`.
+ * JSON (RFC 8259), refusing what `JSON.parse` hides: a key that occurs twice. Depth and number of values are bounded
+ * (`limits.jsonDepth`, `limits.jsonValues`).
  * @param file for errors
  * @throws WeightsError `CONTAINER_INVALID`
  */
 export function parseJson(text: string, file: string): JsonValue {
-  const state: JsonState = { text, file, at: 0 };
+  const state: JsonState = { text, file, at: 0, valuesLeft: limits.jsonValues };
   const value = readValue(state, 0);
   skipSpace(state);
   if (state.at !== text.length) throw unexpected(state);
@@ -23,6 +23,7 @@ interface JsonState {
   readonly text: string;
   readonly file: string;
   at: number;
+  valuesLeft: number;
 }
 
 const numberPattern = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
@@ -69,6 +70,12 @@ function readValue(state: JsonState, depth: number): JsonValue {
     throw invalid(state.file, `its JSON is nested deeper than ${limits.jsonDepth}`, {
       expected: limits.jsonDepth,
       got: depth,
+    });
+  }
+  state.valuesLeft--;
+  if (state.valuesLeft < 0) {
+    throw invalid(state.file, `its JSON has more than ${limits.jsonValues} values`, {
+      expected: limits.jsonValues,
     });
   }
   skipSpace(state);

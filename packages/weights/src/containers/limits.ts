@@ -11,6 +11,8 @@ export const limits = {
   /** The safetensors reference implementation's own limit. */
   safetensorsHeaderBytes: 100_000_000,
   jsonDepth: 16,
+  /** Objects, lists, strings and numbers in one JSON text; a tensor takes about ten. */
+  jsonValues: 2_000_000,
   shards: 1000,
   zipDirectoryBytes: 64 * 1024 * 1024,
   pickleBytes: 16 * 1024 * 1024,

@@ -1,7 +1,8 @@
 /**
  * rwkv.cpp's own files, versions 100 and 101: six i32 of header, then tensor after tensor to the end of the file, each
  * with its own header (dimension count, name length, type; the dimensions, fastest first; the name) before its bytes.
- * There is no index: opening walks over all tensor headers.
+ * There is no index, and no count either: opening walks over all tensor headers, and a file cut between two tensors is
+ * complete as far as the container can tell.
  */
 import type { FormatName } from '@rwkv-ts/formats';
 import type { ByteSource, ReadOptions } from '../byte-source.js';
@@ -50,6 +51,8 @@ export async function openRwkvCpp(source: ByteSource, options: ReadOptions = {})
   const tensors = new Map<string, RawTensor>();
   while (reader.remaining > 0)
     addTensor(tensors, await readTensor({ reader, source, version }), file);
+  if (tensors.size === 0)
+    throw invalid(file, 'it holds no tensors; the download may be incomplete');
   return rawFileOf({ container: 'rwkv.cpp', source, tensors, metadata });
 }
 

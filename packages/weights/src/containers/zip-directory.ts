@@ -83,7 +83,8 @@ async function findDirectory(source: ByteSource, options: ReadOptions): Promise<
   const tailStart = source.size - tailBytes;
   const tail = viewOf(await source.read(tailStart, tailBytes, options));
   const end = findEnd(tail, file);
-  if (tail.getUint16(end + 4, true) !== tail.getUint16(end + 6, true)) {
+  const sameDisk = tail.getUint16(end + 4, true) === tail.getUint16(end + 6, true);
+  if (!sameDisk || tail.getUint16(end + 8, true) !== tail.getUint16(end + 10, true)) {
     throw unsupported(file, 'it is one part of an archive of several parts');
   }
   const short: Directory = {

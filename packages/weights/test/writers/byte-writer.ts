@@ -1,5 +1,6 @@
 /** Bytes appended one after another, little-endian: what the test writers of file formats are made of. */
 export class ByteWriter {
+  // `#grow` may replace both, so it is called before they are used.
   #bytes = new Uint8Array(1024);
   #view = new DataView(this.#bytes.buffer);
   #length = 0;
@@ -9,35 +10,51 @@ export class ByteWriter {
   }
 
   u8(...values: readonly number[]): this {
-    for (const value of values) this.#view.setUint8(this.#grow(1), value);
+    for (const value of values) {
+      const at = this.#grow(1);
+      this.#view.setUint8(at, value);
+    }
     return this;
   }
   u16(...values: readonly number[]): this {
-    for (const value of values) this.#view.setUint16(this.#grow(2), value, true);
+    for (const value of values) {
+      const at = this.#grow(2);
+      this.#view.setUint16(at, value, true);
+    }
     return this;
   }
   u32(...values: readonly number[]): this {
-    for (const value of values) this.#view.setUint32(this.#grow(4), value, true);
+    for (const value of values) {
+      const at = this.#grow(4);
+      this.#view.setUint32(at, value, true);
+    }
     return this;
   }
   i32(...values: readonly number[]): this {
-    for (const value of values) this.#view.setInt32(this.#grow(4), value, true);
+    for (const value of values) {
+      const at = this.#grow(4);
+      this.#view.setInt32(at, value, true);
+    }
     return this;
   }
   u64(...values: readonly (number | bigint)[]): this {
-    for (const value of values) this.#view.setBigUint64(this.#grow(8), BigInt(value), true);
+    for (const value of values) {
+      const at = this.#grow(8);
+      this.#view.setBigUint64(at, BigInt(value), true);
+    }
     return this;
   }
   f32(value: number): this {
-    this.#view.setFloat32(this.#grow(4), value, true);
+    const at = this.#grow(4);
+    this.#view.setFloat32(at, value, true);
     return this;
   }
   f64(value: number): this {
-    this.#view.setFloat64(this.#grow(8), value, true);
+    const at = this.#grow(8);
+    this.#view.setFloat64(at, value, true);
     return this;
   }
   bytes(bytes: Uint8Array): this {
-    // Grown first: that may replace the array.
     const at = this.#grow(bytes.length);
     this.#bytes.set(bytes, at);
     return this;

@@ -34,7 +34,7 @@ export function patternTensor(
       shape.reduce((product, dimension) => product * dimension, 1),
     ),
   );
-  const seed = [...name].reduce((sum, character) => (sum * 31 + character.charCodeAt(0)) & 0xff, 7);
+  const seed = new TextEncoder().encode(name).reduce((sum, byte) => (sum * 31 + byte) & 0xff, 7);
   for (let i = 0; i < bytes.length; i++) bytes[i] = (seed + i * 37 + (i >> 8)) & 0xff;
   return { name, shape, format, bytes };
 }

@@ -110,7 +110,10 @@ function writeText(writer: ByteWriter, text: string): void {
 }
 
 function writeValue(writer: ByteWriter, value: GgufValue): void {
-  if (value.type === 'string') return writeText(writer, value.value);
+  if (value.type === 'string') {
+    writeText(writer, value.value);
+    return;
+  }
   if (value.type === 'array') {
     writer.u32(valueTypes[value.of]).u64(value.values.length);
     for (const element of value.values) writeValue(writer, element);
