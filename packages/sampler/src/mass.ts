@@ -13,8 +13,7 @@ export const blockSize = 64;
 /**
  * exp(f / 256) on -1 <= f <= 0, through the three Chebyshev nodes of the interval: the Taylor series with
  * f^3 replaced by -(3/2 f^2 + 9/16 f + 1/32), and f^4 likewise. The error is at most (1/256)^3 / 192 = 3.2e-10 of the
- * value, of alternating sign; a sum over many logits comes out far closer. Literals, because the engine folds
- * those into the loop (a tenth of its time) and not what a module computes when it loads.
+ * value, of alternating sign; a sum over many logits comes out far closer.
  */
 const constant = 0.9999999996900139; // 1 - h^3/192 + h^4/512, with h = 1/256
 const linear = 0.0039062444199468396; // h - 3/32 h^3 + 13/384 h^4
@@ -64,8 +63,6 @@ export function sumBlocks(
   return total;
 }
 
-const indexMask = 32767; // tableSize - 1
-
 /**
  * One block of 64, or -1 if a logit of it needs `sumCarefully`. Two checks catch every such logit: a bit outside the
  * mask, and (for distances beyond 2^31, whose index wraps, and for NaN and infinities) the quadratic part, which is
@@ -77,6 +74,11 @@ function sumWholeBlock(
   reference: number,
   entries: Float64Array,
 ): number {
+  // Local literals: the engine folds these into the loop, but loads a module's constants again for every logit.
+  const constant = 0.9999999996900139;
+  const linear = 0.0039062444199468396;
+  const quadratic = 7.614509740960784e-6;
+  const indexMask = 32767; // tableSize - 1
   let even = 0;
   let odd = 0;
   let parts = 0;
