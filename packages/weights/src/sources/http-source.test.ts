@@ -93,7 +93,7 @@ describe('httpSource', () => {
     await using source = await httpSource(url, quick);
     expect(source).toMatchObject({ size: bytes.length, name: url });
     const random = new Random(4);
-    for (let i = 0; i < 100; i++) {
+    for (let i = 0; i < 40; i++) {
       const offset = random.below(bytes.length);
       const length = random.below(Math.min(20_000, bytes.length - offset));
       expect(await source.read(offset, length)).toEqual(bytes.slice(offset, offset + length));
@@ -107,8 +107,8 @@ describe('httpSource', () => {
     });
     await using model = await openRawFile(await httpSource(url));
     const opening = count;
-    for (const { name, read } of model.tensors.values())
-      expect(await read()).toEqual(patternTensor(name, [8], 'f32').bytes);
+    for (const tensor of model.tensors.values())
+      expect(await tensor.read()).toEqual(patternTensor(tensor.name, [8], 'f32').bytes);
     expect(opening).toBeLessThan(8);
     expect(count).toBeLessThan(12);
   });
@@ -128,7 +128,7 @@ describe('httpSource', () => {
     await httpSource(url, {
       ...quick,
       fetch: async (input, init) => {
-        asked.push(String(input as string));
+        asked.push(input as string);
         return fetch(input, init);
       },
     });

@@ -72,11 +72,12 @@ export async function checkInput({ bytes, siblings }: CheckedInput): Promise<Out
 }
 
 async function readAll(file: RawFile): Promise<number> {
-  for (const [key, { name, shape, format, byteLength, read }] of file.tensors) {
+  for (const [key, tensor] of file.tensors) {
+    const { name, shape, format, byteLength } = tensor;
     const count = shape.reduce((product, dimension) => product * dimension, 1);
     require(key === name, `the key ${key} holds ${name}`);
     require(byteLength === bytesFor(format, count), `${name} has a wrong byteLength`);
-    const bytes = await read();
+    const bytes = await tensor.read();
     require(bytes.length ===
       byteLength, `${name} has ${bytes.length} bytes instead of ${byteLength}`);
   }
