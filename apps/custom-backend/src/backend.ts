@@ -14,7 +14,8 @@ import {
   type Weights,
 } from '@rwkv-ts/backend';
 import { CustomExecutable } from './executable.js';
-import { Handle, type Owner } from './handle.js';
+import type { Handle } from './handle.js';
+import { type Owner } from './handle.js';
 import { kernels } from './kernels.js';
 import { CustomStates } from './states.js';
 import { CustomWeights, decodeWeight, type Tensor } from './weights.js';
@@ -25,23 +26,33 @@ const formats: readonly WeightFormat[] = [
   ...(['q4_k', 'q5_k', 'q6_k'] as const),
 ];
 
-/** A backend in plain TypeScript loops: primitives only, f32, one token after another. */
-export function createCustomBackend(): Backend {
-  return new CustomBackend();
+export interface CustomBackendOptions {
+  /** `f16` rounds every value an op assigns, as a device that stores halves does. Default f32. */
+  readonly activations?: 'f32' | 'f16';
+}
+
+/** A backend in plain TypeScript loops: primitives only, one token after another. */
+export function createCustomBackend({ activations = 'f32' }: CustomBackendOptions = {}): Backend {
+  return new CustomBackend(activations);
 }
 
 class CustomBackend implements Backend, Owner {
   readonly specificationVersion = 'v1';
   readonly name = 'custom (plain TypeScript loops)';
-  readonly supports: BackendSupports = Object.freeze({
-    // The claim is the kernel table itself, so the two cannot drift apart.
-    ops: new Set(Object.keys(kernels) as (keyof typeof kernels)[]),
-    weightFormats: new Set(formats),
-    activations: 'f32',
-    embeddings: true,
-  });
+  readonly supports: BackendSupports;
   readonly handles = new Set<Handle>();
   #disposed = false;
+
+  constructor(activations: 'f32' | 'f16') {
+    this.supports = Object.freeze({
+      // The claim is the kernel table itself, so the two cannot drift apart.
+      ops: new Set(Object.keys(kernels) as (keyof typeof kernels)[]),
+      weightFormats: new Set(formats),
+      // Picks the tolerances of the conformance suite: claim what is stored between ops.
+      activations,
+      embeddings: true,
+    });
+  }
 
   get bytes(): number {
     let total = 0;
@@ -90,7 +101,8 @@ class CustomBackend implements Backend, Owner {
     if (!(states instanceof CustomStates) || states.owner !== this) {
       throw new TypeError('The states were created by another backend.');
     }
-    return new CustomExecutable(this, { program, weights, states, limits });
+    const { activations } = this.supports;
+    return new CustomExecutable(this, { program, weights, states, limits, activations });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

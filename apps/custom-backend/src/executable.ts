@@ -2,6 +2,7 @@
 import {
   type Batch,
   BackendError,
+  type BackendSupports,
   type Executable,
   type Limits,
   type Parameter,
@@ -18,6 +19,7 @@ import {
   weightsOf,
   writesOf,
 } from '@rwkv-ts/backend-kit';
+import { f16ToF32, f32ToF16 } from '@rwkv-ts/formats';
 import { activations } from './activations.js';
 import { Handle, type Owner } from './handle.js';
 import { type CompileContext, compileOp, type Kernel, requireKernel } from './kernels.js';
@@ -29,6 +31,7 @@ interface Binding {
   readonly weights: CustomWeights;
   readonly states: CustomStates;
   readonly limits: Limits;
+  readonly activations: BackendSupports['activations'];
 }
 
 export class CustomExecutable extends Handle implements Executable {
@@ -61,7 +64,11 @@ export class CustomExecutable extends Handle implements Executable {
       parameter: (parameter) => applyForm(weights.tensors.get(parameter.weight)!.data, parameter),
       state: (name) => states.blocks.get(name)!,
     };
-    this.#kernels = program.ops.map((op) => compileOp(op, context));
+    this.#kernels = program.ops.flatMap((op) => {
+      const kernel = compileOp(op, context);
+      if (binding.activations !== 'f16') return [kernel];
+      return [kernel, ...writesOf(op).map((value) => roundToHalf(value, context.buffer(value)))];
+    });
     this.#bounds = batchBounds(program);
   }
 
@@ -87,6 +94,13 @@ export class CustomExecutable extends Handle implements Executable {
     this.#kernels = [];
     this.#buffers = new Map();
   }
+}
+
+function roundToHalf(value: Value, data: Float32Array): Kernel {
+  return (batch) => {
+    const count = rowsOf(value, batch) * value.width;
+    for (let i = 0; i < count; i++) data[i] = f16ToF32(f32ToF16(data[i]!));
+  };
 }
 
 function applyForm(data: Float32Array, { form }: Parameter): Float32Array {

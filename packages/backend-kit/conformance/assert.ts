@@ -1,6 +1,7 @@
 /** The kit's own assertions, so that it runs under any test runner and in `rwkv doctor` without one. */
 import type { BackendErrorCode, Rows } from '@rwkv-ts/backend';
 import { RwkvError } from '@rwkv-ts/backend';
+import type { Bound } from './tolerance.js';
 
 export class ConformanceError extends Error {
   override readonly name = 'ConformanceError';
@@ -23,30 +24,28 @@ export interface Comparison {
   readonly want: Rows;
   /** Numbers per row. */
   readonly width: number;
-  /** Allowed difference, as a part of the row's scale. */
-  readonly relative: number;
+  readonly bound: Bound;
   /** Per row, a lower end for its scale; without it the scale is the row's largest wanted magnitude. */
   readonly floor?: ArrayLike<number>;
   readonly where: string;
 }
 
-/** |got - want| ≤ relative × scale, element by element. Numbers that are not finite are never close. */
-export function assertClose({ got, want, width, relative, floor, where }: Comparison): void {
+/** |got - want| ≤ bound, element by element. Numbers that are not finite are never close. */
+export function assertClose({ got, want, width, bound, floor, where }: Comparison): void {
   equal(got.length, want.length, `${where}: numbers returned`);
   let worst = { excess: 1, message: '' };
   for (let start = 0; start < want.length; start += width) {
     const row = start / width;
     let scale = floor?.[row] ?? 0;
     for (let n = start; n < start + width; n++) scale = Math.max(scale, Math.abs(want[n]!));
-    // The smallest normal f32: below it a device may flush to zero.
-    const bound = relative * scale + 2 ** -126;
+    const allowed = bound.relative * scale + bound.absolute;
     for (let n = start; n < start + width; n++) {
       const difference = Math.abs(got[n]! - want[n]!);
-      if (difference <= bound) continue;
+      if (difference <= allowed) continue;
       // Written so that NaN counts as the worst of all.
-      const excess = Number.isNaN(difference) ? Infinity : difference / bound;
+      const excess = Number.isNaN(difference) ? Infinity : difference / allowed;
       if (excess > worst.excess) {
-        const message = `${where}: row ${row}, column ${n - start}: expected ${want[n]!} ± ${bound.toExponential(2)}, got ${got[n]!}`;
+        const message = `${where}: row ${row}, column ${n - start}: expected ${want[n]!} ± ${allowed.toExponential(2)}, got ${got[n]!}`;
         worst = { excess, message };
       }
     }

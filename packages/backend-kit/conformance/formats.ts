@@ -1,29 +1,18 @@
 /** Group `formats`: every claimed weight format against the reference with the same weights decoded to f32. */
 import type { Batch, HostWeight, OpKind, Rows, Value, WeightFormat } from '@rwkv-ts/backend';
-import { decode, encode, formatInfo } from '@rwkv-ts/formats';
+import { decode, encode, formatInfo, formatNames, isWeightFormat } from '@rwkv-ts/formats';
 import { type Draw, normal, Random } from '../src/random.js';
 import { assertClose, equal } from './assert.js';
 import { batchOf } from './batches.js';
 import { OpScope, tableRows } from './op-scope.js';
 import { openLowered, openOracle, unclaimedKinds } from './session.js';
-import { relativeBound } from './tolerance.js';
+import { deviations, type Estimate, multiply } from './quantisation.js';
+import { opBound } from './tolerance.js';
 import type { CaseContext, CaseDefinition } from './types.js';
 
-type FormatTable = { readonly [F in WeightFormat]: 'plain' | 'blocks of 32' | 'blocks of 256' };
-
-const formats: FormatTable = {
-  f32: 'plain',
-  f16: 'plain',
-  bf16: 'plain',
-  q8_0: 'blocks of 32',
-  q4_0: 'blocks of 32',
-  q4_1: 'blocks of 32',
-  q5_0: 'blocks of 32',
-  q5_1: 'blocks of 32',
-  q4_k: 'blocks of 256',
-  q5_k: 'blocks of 256',
-  q6_k: 'blocks of 256',
-};
+/** Numbers one by one, rather than in blocks with a scale. */
+const isPlain = (format: WeightFormat) => formatInfo(format).blockSize === 1;
+const formats = formatNames.filter(isWeightFormat);
 
 const random = new Random(23, 'format batches');
 const ids = (count: number) => Array.from({ length: count }, () => random.integer(tableRows));
@@ -41,49 +30,6 @@ const decoded = (weight: HostWeight): HostWeight => ({
   format: 'f32',
   bytes: encode('f32', decode(weight.format, weight.bytes)),
 });
-
-/** Rows as a backend may see them: their numbers, and the variance that quantised activations may give each. */
-interface Estimate {
-  /** [rows, width] */
-  readonly values: Float64Array;
-  readonly variance: Float64Array;
-  readonly width: number;
-}
-
-/**
- * One product x Wᵀ, W [out, width].
- *
- * A backend may round a row of x to 8 bits per block before it multiplies integers, as GGML's kernels do: blocks of 32
- * for the formats with blocks of 32, of 256 for the k-formats, each with the step s = max|x| / 127. The error of an
- * element is uniform in ±s/2, of variance s²/12, and independent of the weights, so a sum Σ w e has the variance
- * Σ_blocks s²/12 Σ w². Plain formats get no such allowance.
- */
-function multiply(x: Estimate, matrix: Float32Array, format: WeightFormat): Estimate {
-  const [rows, width] = [x.values.length / x.width, matrix.length / x.width];
-  const block = formats[format] === 'plain' ? x.width : formatInfo(format).blockSize;
-  const values = new Float64Array(rows * width);
-  const variance = new Float64Array(rows * width);
-  for (let start = 0; start < x.values.length; start += block) {
-    const [row, first] = [Math.floor(start / x.width), start % x.width];
-    let largest = 0;
-    for (let i = start; i < start + block; i++) largest = Math.max(largest, Math.abs(x.values[i]!));
-    const step = formats[format] === 'plain' ? 0 : largest / 127;
-    for (let o = 0; o < width; o++) {
-      for (let i = 0; i < block; i++) {
-        const w = matrix[o * x.width + first + i]!;
-        values[row * width + o]! += w * x.values[start + i]!;
-        variance[row * width + o]! += w * w * (x.variance[start + i]! + (step * step) / 12);
-      }
-    }
-  }
-  return { values, variance, width };
-}
-
-/**
- * Six deviations: among the 10⁵ numbers of a run, chance exceeds it less than once in 10³ runs, while a misread scale or
- * minimum moves a sum by several per cent of its own size.
- */
-const deviations = 6;
 
 /** Rows with an outlier, a row of zeros and tiny rows, because scales are what a wrong kernel gets wrong. */
 function rowsOfMatrix(inputs: number): Draw {
@@ -163,7 +109,7 @@ const matrixCases: readonly FormatCase[] = [
     build: (scope, inputs, format) => {
       const { x, table } = input(scope, inputs);
       // The rank is a row length too, so it is the shortest that the format allows.
-      const rank = formatInfo(format).blockSize * (formats[format] === 'plain' ? 13 : 1);
+      const rank = formatInfo(format).blockSize * (isPlain(format) ? 13 : 1);
       const [down, up] = [scope.matrix(rank, inputs), scope.matrix(41, rank)];
       const out = scope.value(41);
       scope.emit({ kind: 'low-rank', out, x, down, up });
@@ -207,7 +153,7 @@ const vectorCases: readonly FormatCase[] = [
 
 /** Rows as long as the format allows them to be odd: a prime, or a number of blocks that is no power of two. */
 const inputsOf = (format: WeightFormat) =>
-  formats[format] === 'plain' ? 67 : 3 * formatInfo(format).blockSize;
+  isPlain(format) ? 67 : 3 * formatInfo(format).blockSize;
 
 /** What quantised activations may add to each element of the wanted rows. */
 function allowanceOf(
@@ -271,7 +217,7 @@ async function runFormat(
         : got,
       want,
       width: built.out.width,
-      relative: relativeBound(kind, backend.supports),
+      bound: opBound(kind, backend.supports),
       where,
     });
   }
@@ -286,6 +232,6 @@ export const formatCases: readonly CaseDefinition[] = (
   });
   return [
     ...matrixCases.map((one) => define(one, false)),
-    ...(formats[format] === 'plain' ? vectorCases.map((one) => define(one, true)) : []),
+    ...(isPlain(format) ? vectorCases.map((one) => define(one, true)) : []),
   ];
 });

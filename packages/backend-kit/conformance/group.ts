@@ -38,13 +38,33 @@ class SharedBackend {
   }
 }
 
+interface CaseTools {
+  readonly shared: SharedBackend;
+  readonly create: ConformanceOptions['create'];
+}
+
+async function attempt(definition: CaseDefinition, context: CaseContext): Promise<CaseOutcome> {
+  try {
+    await definition.run(context);
+    return {};
+  } catch (error) {
+    if (error instanceof Skip) return { skipped: error.message };
+    throw error;
+  }
+}
+
 async function runCase(
   definition: CaseDefinition,
-  { shared, create }: { shared: SharedBackend; create: ConformanceOptions['create'] },
+  { shared, create }: CaseTools,
 ): Promise<CaseOutcome> {
   const fresh: Backend[] = [];
+  const cleanUp = async () => {
+    for (const backend of fresh) await backend[Symbol.asyncDispose]();
+    await shared.release();
+  };
+  let outcome: CaseOutcome;
   try {
-    const context: CaseContext = {
+    outcome = await attempt(definition, {
       backend: await shared.get(),
       create: async () => {
         const backend = await create();
@@ -54,16 +74,14 @@ async function runCase(
       skip: (reason) => {
         throw new Skip(reason);
       },
-    };
-    await definition.run(context);
-    return {};
+    });
   } catch (error) {
-    if (error instanceof Skip) return { skipped: error.message };
+    // What the case found says more than what cleaning up after it runs into.
+    await cleanUp().catch(() => undefined);
     throw error;
-  } finally {
-    for (const backend of fresh) await backend[Symbol.asyncDispose]();
-    await shared.release();
   }
+  await cleanUp();
+  return outcome;
 }
 
 export function listGroup(

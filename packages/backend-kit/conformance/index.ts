@@ -36,7 +36,7 @@ export {
   conformanceGroups,
   type ConformanceOptions,
 } from './types.js';
-export { logitsBound, relativeBound } from './tolerance.js';
+export { logitsBound, opBound } from './tolerance.js';
 export { tinyModels, type TinyModel } from './tiny-models.js';
 
 /** What of a test runner the suite uses: vitest's and node:test's functions fit, and so does any that can skip. */

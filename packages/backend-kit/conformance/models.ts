@@ -68,7 +68,7 @@ async function compareLogits({ backend, skip }: CaseContext, model: TinyModel): 
       got: await device.run(batch),
       want: await oracle.run(batch),
       width: vocabularySize,
-      relative: logitsBound(backend.supports),
+      bound: logitsBound(backend.supports),
       where: `logits of batch ${index}`,
     });
   }
@@ -82,7 +82,7 @@ async function compareGreedy({ backend, skip }: CaseContext, model: TinyModel): 
   // The case is only fair where rounding within the bound, in opposite directions, cannot turn a decision.
   const margin = Math.min(...want.map((step) => step.margin));
   check(
-    margin > 2 * logitsBound(backend.supports),
+    margin > 2 * logitsBound(backend.supports).relative,
     `the kit's own model RWKV-${model.version} decides too narrowly: ${margin}`,
   );
   const got = await generateGreedily(device, model);

@@ -8,7 +8,7 @@ import { opCaseTable } from './cases/index.js';
 import type { OpVariant } from './cases/types.js';
 import { OpScope, tableRows } from './op-scope.js';
 import { numbersOf, open, openOracle, type Session, unclaimedKinds } from './session.js';
-import { relativeBound } from './tolerance.js';
+import { opBound } from './tolerance.js';
 import type { CaseContext, CaseDefinition } from './types.js';
 
 const random = new Random(7, 'op batches');
@@ -89,7 +89,7 @@ async function compareStates(pair: Pair, where: string): Promise<void> {
         got: got.subarray(at, at + size),
         want: want.subarray(at, at + size),
         width,
-        relative: relativeBound(kind, backend.supports, variant.slack),
+        bound: opBound(kind, backend.supports, variant.slack),
         where: `${where}, state ${name} of slot ${slot}`,
       });
       at += size;
@@ -113,7 +113,7 @@ async function compareOutput(run: OpRun, index: number): Promise<void> {
       got,
       want,
       width: value.width,
-      relative: relativeBound(kind, backend.supports, variant.slack),
+      bound: opBound(kind, backend.supports, variant.slack),
       where,
       ...(floor ? { floor } : {}),
     });

@@ -35,17 +35,18 @@ const configs: { readonly [V in RwkvVersion]: RwkvConfig & { readonly version: V
 };
 
 /**
- * Seeds whose 64 greedy tokens are decided clearly: at every step the best logit leads by more than `clearMargin` of the
- * largest. Among random models of this size about one in a hundred is so; models.test.ts holds them to it.
+ * Seeds whose 64 greedy tokens are decided clearly: at every step the best logit leads by more than twice the bound for
+ * f16, as models.test.ts asserts, while at least 16 different tokens come up. Of random models of this size one in some
+ * hundreds is so. A change of createRandomWeights needs new ones.
  */
 const seeds: { readonly [V in RwkvVersion]: number } = {
-  '4': 1,
-  '5.0': 1,
-  '5.1': 1,
-  '5.2': 1,
-  '6': 1,
-  '7': 1,
-  '7a': 1,
+  '4': 522,
+  '5.0': 1162,
+  '5.1': 70,
+  '5.2': 432,
+  '6': 249,
+  '7': 606,
+  '7a': 254,
 };
 
 function createTinyModel(version: RwkvVersion): TinyModel {

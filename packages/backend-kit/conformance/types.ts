@@ -44,7 +44,7 @@ export interface ConformanceCase {
   readonly group: ConformanceGroup | 'bench';
   readonly name: string;
   /** Rejects with a `ConformanceError`, or with what the backend threw, when the backend is wrong. */
-  run(): Promise<CaseOutcome>;
+  readonly run: () => Promise<CaseOutcome>;
 }
 
 /** What a case is given. */
@@ -52,9 +52,9 @@ export interface CaseContext {
   /** Shared by the cases of a group, which therefore leave it as they found it. */
   readonly backend: Backend;
   /** A fresh backend, disposed of after the case. */
-  create(): Promise<Backend>;
+  readonly create: () => Promise<Backend>;
   /** Ends the case as not applicable. */
-  skip(reason: string): never;
+  readonly skip: (reason: string) => never;
 }
 
 export interface CaseDefinition {

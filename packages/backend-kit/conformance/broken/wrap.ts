@@ -1,0 +1,103 @@
+/** A backend around the reference with one thing done wrong, to see that the suite notices. */
+import type {
+  Backend,
+  BackendSupports,
+  Batch,
+  Executable,
+  HostWeight,
+  Program,
+  Rows,
+  States,
+} from '@rwkv-ts/backend';
+import { createReferenceBackend } from '@rwkv-ts/reference';
+
+/** Each is given what the reference would do, and does otherwise. */
+export interface Fault {
+  readonly supports?: (supports: BackendSupports) => BackendSupports;
+  readonly weight?: (weight: HostWeight) => HostWeight;
+  readonly weights?: (weights: AsyncIterable<HostWeight>) => AsyncIterable<HostWeight>;
+  /** Changes a program before the reference compiles it. */
+  readonly program?: (program: Program) => Program;
+  /** One per executable; `right` is the reference's own run. */
+  readonly run?: (right: Executable['run'], states: States) => (batch: Batch) => Promise<Rows>;
+  readonly states?: (right: States) => Partial<States>;
+  readonly bytes?: (bytes: number) => number;
+  /** Compiles in place of the reference. */
+  readonly compile?: (right: Backend['compile']) => Backend['compile'];
+  /** Wraps the disposal of the backend. */
+  readonly dispose?: (right: () => Promise<void>) => () => Promise<void>;
+}
+
+/** The methods of a handle, bound, so that a changed copy can be made. */
+const bind = (states: States): States => ({
+  slots: states.slots,
+  get bytes() {
+    return states.bytes;
+  },
+  reset: (slot) => {
+    states.reset(slot);
+  },
+  copy: (from, to) => {
+    states.copy(from, to);
+  },
+  read: (slot) => states.read(slot),
+  write: (slot, bytes) => {
+    states.write(slot, bytes);
+  },
+  [Symbol.asyncDispose]: () => states[Symbol.asyncDispose](),
+});
+
+function override(states: States, changes: Partial<States>): States {
+  const bound = bind(states);
+  // Not spread, which would read `bytes` once and for all.
+  return Object.defineProperties(bound, Object.getOwnPropertyDescriptors(changes));
+}
+
+async function* mapWeights(
+  weights: AsyncIterable<HostWeight>,
+  change: (weight: HostWeight) => HostWeight,
+): AsyncGenerator<HostWeight> {
+  for await (const weight of weights) yield change(weight);
+}
+
+export function createBroken(fault: Fault): Backend {
+  const right = createReferenceBackend({ precision: 'f32' });
+  /** The reference's own states behind the ones handed out. */
+  const inner = new WeakMap<States, States>();
+  const { supports, bytes = (count: number) => count, dispose } = fault;
+  const release = async () => right[Symbol.asyncDispose]();
+  return {
+    specificationVersion: 'v1',
+    name: 'broken',
+    supports: supports ? supports(right.supports) : right.supports,
+    get bytes() {
+      return bytes(right.bytes);
+    },
+    upload: (weights) => {
+      const source = fault.weights?.(weights) ?? weights;
+      return right.upload(fault.weight ? mapWeights(source, fault.weight) : source);
+    },
+    createStates: async (specs, slots) => {
+      const states = await right.createStates(specs, slots);
+      const changed = fault.states ? override(states, fault.states(bind(states))) : bind(states);
+      inner.set(changed, states);
+      return changed;
+    },
+    compile: async (program, { weights, states }, limits) => {
+      const compile: Backend['compile'] = (...given) => right.compile(...given);
+      const own = inner.get(states) ?? states;
+      const changed = fault.program?.(program) ?? program;
+      const chosen = fault.compile?.(compile) ?? compile;
+      const executable = await chosen(changed, { weights, states: own }, limits);
+      const run = (batch: Batch) => executable.run(batch);
+      return {
+        get bytes() {
+          return executable.bytes;
+        },
+        run: fault.run ? fault.run(run, own) : run,
+        [Symbol.asyncDispose]: () => executable[Symbol.asyncDispose](),
+      };
+    },
+    [Symbol.asyncDispose]: dispose ? dispose(release) : release,
+  };
+}
