@@ -1,4 +1,5 @@
-import { type Chunk, forEachChunk } from './chunks.js';
+import type { Numbers } from '../numbers.js';
+import { forEachChunk } from './chunks.js';
 import { perChannel, type Prepare } from './context.js';
 import { decayOf } from './wkv6.js';
 
@@ -19,90 +20,140 @@ export const prepareChunkedWkv6: Prepare<'wkv6'> = (op, context) => {
   const { heads } = op;
   const { width } = op.out;
   const n = width / heads;
-  const r = context.value(op.r);
-  const k = context.value(op.k);
-  const v = context.value(op.v);
-  const out = context.value(op.out);
   const { numbers: decay, stride } = decayOf(op, context);
-  const bonus = perChannel(op.first, { heads, channels: width }, context);
   const { values: state, size } = context.state(op.state);
-  const scores = context.scratch(chunkSize * chunkSize);
-  const queries = context.scratch(chunkSize * n);
-  const keys = context.scratch(chunkSize * n);
-  const total = context.scratch(n);
-  const line = context.scratch(n);
-
-  /** r_t ⊙ W(0, t-1) to `queries`, W(0, Q-1) to `total`. */
-  const decayQueries = ({ first, count }: Chunk, h: number): void => {
-    total.fill(1);
-    for (let t = 0; t < count; t++) {
-      const row = (first + t) * width + h * n;
-      const decayRow = (first + t) * stride + h * n;
-      for (let i = 0; i < n; i++) {
-        queries[t * n + i] = r[row + i]! * total[i]!;
-        total[i]! *= decay[decayRow + i]!;
-      }
-    }
-  };
-  /** The scores of every pair, and k_s ⊙ W(s+1, Q-1) to `keys`. */
-  const carryKeys = ({ first, count }: Chunk, h: number): void => {
-    for (let s = 0; s < count; s++) {
-      const source = (first + s) * width + h * n;
-      let own = 0;
-      for (let i = 0; i < n; i++) {
-        keys[s * n + i] = k[source + i]!;
-        own += r[source + i]! * bonus[h * n + i]! * k[source + i]!;
-      }
-      scores[s * chunkSize + s] = own;
-      for (let t = s + 1; t < count; t++) {
-        const row = (first + t) * width + h * n;
-        const decayRow = (first + t) * stride + h * n;
-        let score = 0;
-        for (let i = 0; i < n; i++) {
-          score += r[row + i]! * keys[s * n + i]!;
-          keys[s * n + i]! *= decay[decayRow + i]!;
-        }
-        scores[t * chunkSize + s] = score;
-      }
-    }
-  };
-  const writeOutputs = ({ slot, first, count }: Chunk, h: number): void => {
-    const matrix = slot * size + h * n * n;
-    for (let t = 0; t < count; t++) {
-      line.fill(0);
-      for (let i = 0; i < n; i++) {
-        const query = queries[t * n + i]!;
-        for (let j = 0; j < n; j++) line[j]! += query * state[matrix + i * n + j]!;
-      }
-      for (let s = 0; s <= t; s++) {
-        const score = scores[t * chunkSize + s]!;
-        const value = (first + s) * width + h * n;
-        for (let j = 0; j < n; j++) line[j]! += score * v[value + j]!;
-      }
-      out.set(line, (first + t) * width + h * n);
-    }
-  };
-  const handOver = ({ slot, first, count }: Chunk, h: number): void => {
-    const matrix = slot * size + h * n * n;
-    for (let i = 0; i < n; i++) {
-      for (let j = 0; j < n; j++) line[j] = total[i]! * state[matrix + i * n + j]!;
-      for (let s = 0; s < count; s++) {
-        const key = keys[s * n + i]!;
-        const value = (first + s) * width + h * n;
-        for (let j = 0; j < n; j++) line[j]! += key * v[value + j]!;
-      }
-      state.set(line, matrix + i * n);
-    }
-  };
-  const runChunk = (chunk: Chunk): void => {
-    for (let h = 0; h < heads; h++) {
-      decayQueries(chunk, h);
-      carryKeys(chunk, h);
-      writeOutputs(chunk, h);
-      handOver(chunk, h);
-    }
+  const head: Head = {
+    n,
+    width,
+    chunkSize,
+    stride,
+    r: context.value(op.r),
+    k: context.value(op.k),
+    v: context.value(op.v),
+    out: context.value(op.out),
+    decay,
+    bonus: perChannel(op.first, { heads, channels: width }, context),
+    state,
+    scores: context.scratch(chunkSize * chunkSize),
+    queries: context.scratch(chunkSize * n),
+    keys: context.scratch(chunkSize * n),
+    total: context.scratch(n),
+    line: context.scratch(n),
   };
   return () => {
-    forEachChunk(step, chunkSize, runChunk);
+    forEachChunk(step, chunkSize, ({ slot, first, count }) => {
+      for (let h = 0; h < heads; h++) {
+        const place: Place = {
+          start: first * width + h * n,
+          decayStart: first * stride + h * n,
+          channel: h * n,
+          count,
+          matrix: slot * size + h * n * n,
+        };
+        decayQueries(head, place);
+        carryKeys(head, place);
+        writeOutputs(head, place);
+        handOver(head, place);
+      }
+    });
   };
 };
+
+interface Head {
+  readonly n: number;
+  readonly width: number;
+  readonly chunkSize: number;
+  /** From one token's decay to the next; 0 where all tokens share one. */
+  readonly stride: number;
+  readonly r: Numbers;
+  readonly k: Numbers;
+  readonly v: Numbers;
+  readonly out: Numbers;
+  readonly decay: Numbers;
+  readonly bonus: Numbers;
+  readonly state: Numbers;
+  /** [Q, Q]: row t, column s. */
+  readonly scores: Float64Array;
+  /** [Q, N]: r_t ⊙ W(0, t-1). */
+  readonly queries: Float64Array;
+  /** [Q, N]: k_s, in the end times W(s+1, Q-1). */
+  readonly keys: Float64Array;
+  /** [N]: W(0, Q-1). */
+  readonly total: Float64Array;
+  /** [N]: one row of sums. */
+  readonly line: Float64Array;
+}
+
+/** Where one head's part of a chunk begins in values, in the decay, among the channels, and in the state. */
+interface Place {
+  readonly start: number;
+  readonly decayStart: number;
+  readonly channel: number;
+  readonly count: number;
+  readonly matrix: number;
+}
+
+function decayQueries(head: Head, { start, decayStart, count }: Place): void {
+  const { n, width, stride, r, decay, queries, total } = head;
+  total.fill(1);
+  for (let t = 0; t < count; t++) {
+    for (let i = 0; i < n; i++) {
+      queries[t * n + i] = r[start + t * width + i]! * total[i]!;
+      total[i]! *= decay[decayStart + t * stride + i]!;
+    }
+  }
+}
+
+/** Carries each key to the end of the chunk, meeting every later query before that token's decay. */
+function carryKeys(head: Head, { start, decayStart, channel, count }: Place): void {
+  const { n, width, chunkSize, stride, r, k, decay, bonus, scores, keys } = head;
+  for (let s = 0; s < count; s++) {
+    const source = start + s * width;
+    let own = 0;
+    for (let i = 0; i < n; i++) {
+      keys[s * n + i] = k[source + i]!;
+      own += r[source + i]! * bonus[channel + i]! * k[source + i]!;
+    }
+    scores[s * chunkSize + s] = own;
+    for (let t = s + 1; t < count; t++) {
+      const row = start + t * width;
+      const decayRow = decayStart + t * stride;
+      let score = 0;
+      for (let i = 0; i < n; i++) {
+        score += r[row + i]! * keys[s * n + i]!;
+        keys[s * n + i]! *= decay[decayRow + i]!;
+      }
+      scores[t * chunkSize + s] = score;
+    }
+  }
+}
+
+function writeOutputs(head: Head, { start, count, matrix }: Place): void {
+  const { n, width, chunkSize, v, out, state, scores, queries, line } = head;
+  for (let t = 0; t < count; t++) {
+    line.fill(0);
+    for (let i = 0; i < n; i++) {
+      const query = queries[t * n + i]!;
+      for (let j = 0; j < n; j++) line[j]! += query * state[matrix + i * n + j]!;
+    }
+    for (let s = 0; s <= t; s++) {
+      const score = scores[t * chunkSize + s]!;
+      const value = start + s * width;
+      for (let j = 0; j < n; j++) line[j]! += score * v[value + j]!;
+    }
+    out.set(line, start + t * width);
+  }
+}
+
+function handOver(head: Head, { start, count, matrix }: Place): void {
+  const { n, width, v, state, keys, total, line } = head;
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < n; j++) line[j] = total[i]! * state[matrix + i * n + j]!;
+    for (let s = 0; s < count; s++) {
+      const key = keys[s * n + i]!;
+      const value = start + s * width;
+      for (let j = 0; j < n; j++) line[j]! += key * v[value + j]!;
+    }
+    state.set(line, matrix + i * n);
+  }
+}
