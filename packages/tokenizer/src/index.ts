@@ -9,4 +9,5 @@ export {
   worldTokenizerFromGguf,
   worldTokenizerFromText,
   worldTokenizerToBinary,
+  worldTokenizerToGguf,
 } from './world.js';

@@ -3,6 +3,7 @@ import { LiteralProblem, parseBytesBody } from './python-literal.js';
 import {
   MAX_TOKEN_BYTES,
   MAX_VOCABULARY,
+  bytesOf,
   TokenTableBuilder,
   type TokenTable,
 } from './token-table.js';
@@ -34,4 +35,35 @@ export function readWorldGguf(tokens: readonly string[]): TokenTable {
     builder.add(id, token, length, where);
   }
   return builder.build(END_OF_TEXT);
+}
+
+const backslash = 0x5c;
+const named: Readonly<Record<number, string>> = {
+  0x09: '\\t',
+  0x0a: '\\n',
+  0x0d: '\\r',
+  [backslash]: '\\\\',
+};
+
+/** The inside of Python's `repr` of bytes: `'` is escaped only where `"` occurs as well, as the quotes are then `'`. */
+function escapeBytes(bytes: Uint8Array): string {
+  const quoted = bytes.includes(0x27) && bytes.includes(0x22);
+  let text = '';
+  for (const byte of bytes) {
+    if (byte === 0x27 && quoted) text += "\\'";
+    else if (named[byte] !== undefined) text += named[byte];
+    else if (byte >= 0x20 && byte < 0x7f) text += String.fromCharCode(byte);
+    else text += `\\x${byte.toString(16).padStart(2, '0')}`;
+  }
+  return text;
+}
+
+/** What a GGUF file holds as `tokenizer.ggml.tokens`, by id; token 0 is the control token `<s>`. */
+export function writeWorldGguf(table: TokenTable): string[] {
+  return Array.from({ length: table.size }, (_, id) => {
+    if (id === table.endOfText) return '<s>';
+    if (table.offsets[id] === table.offsets[id + 1])
+      throw invalidVocabulary(`token ${id}`, 'bytes, as a GGUF file has no gaps', 'nothing');
+    return escapeBytes(bytesOf(table, id));
+  });
 }

@@ -13,13 +13,14 @@ const textEncoder = new TextEncoder();
 /** Called with each run of tokens; the array is overwritten afterwards. */
 type TokenSink = (tokens: Uint32Array, count: number) => void;
 
-/** A growing array of tokens that starts near the size ordinary text needs. */
+/** A growing array of tokens. Starts with more room than ordinary text needs: pages never written to cost nothing. */
 class TokenList {
   #tokens: Uint32Array;
   #length = 0;
 
-  constructor(bytes: number) {
-    this.#tokens = new Uint32Array((bytes >> 1) - (bytes >> 3) + 16);
+  /** `units`: the code units or bytes to be encoded. */
+  constructor(units: number) {
+    this.#tokens = new Uint32Array((units >> 1) + 16);
   }
 
   readonly append: TokenSink = (tokens, count) => {

@@ -1,6 +1,6 @@
 import type { Tokenizer } from './tokenizer.js';
 import { readWorldBinary, writeWorldBinary } from './world-binary.js';
-import { readWorldGguf } from './world-gguf.js';
+import { readWorldGguf, writeWorldGguf } from './world-gguf.js';
 import { readWorldText } from './world-text.js';
 import { WorldTokenizer } from './world-tokenizer.js';
 
@@ -34,4 +34,13 @@ export function worldTokenizerToBinary(tokenizer: Tokenizer): Uint8Array {
       `worldTokenizerToBinary: expected a World tokenizer, got "${tokenizer.name}"`,
     );
   return writeWorldBinary(tokenizer.table);
+}
+
+/** The tokens of a World tokenizer as a GGUF file holds them (`tokenizer.ggml.tokens`), by id. */
+export function worldTokenizerToGguf(tokenizer: Tokenizer): string[] {
+  if (!(tokenizer instanceof WorldTokenizer))
+    throw new TypeError(
+      `worldTokenizerToGguf: expected a World tokenizer, got "${tokenizer.name}"`,
+    );
+  return writeWorldGguf(tokenizer.table);
 }
