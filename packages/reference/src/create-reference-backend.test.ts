@@ -113,12 +113,13 @@ describe('disposal', () => {
     }
   });
 
-  it('during an upload ends the upload', async () => {
+  it.each([1, coarse.weights.length])('after %d tensors of an upload ends it', async (count) => {
     const backend = createReferenceBackend();
     async function* stream(): AsyncGenerator<HostWeight> {
+      let seen = 0;
       for await (const weight of hostWeights(coarse, weights)) {
         yield weight;
-        await dispose(backend);
+        if (++seen === count) await dispose(backend);
       }
     }
     await expect(backend.upload(stream())).rejects.toEqual(code('DISPOSED'));
