@@ -23,7 +23,7 @@ const withMatrix: ReadonlySet<OpKind> = new Set([
   'shift-mix6',
 ]);
 
-interface BenchProgram {
+export interface BenchProgram {
   readonly program: Program;
   readonly weights: OpScope['hostWeights'];
   /** The ops under test. */
@@ -31,7 +31,7 @@ interface BenchProgram {
 }
 
 /** `count` ops of the kind, each with weights and states of its own, on shared inputs. */
-function createProgram(
+export function createProgram(
   kind: OpKind,
   { count, format }: { count: number; format: WeightFormat },
 ): BenchProgram {
@@ -50,7 +50,7 @@ function createProgram(
 }
 
 /** What an op must read and write at least once, in bytes. */
-function trafficOf({ program, weights, ops }: BenchProgram, tokens: number): number {
+export function trafficOf({ program, weights, ops }: BenchProgram, tokens: number): number {
   let bytes = 0;
   for (const op of ops) {
     for (const { width } of [...readsOf(op), ...writesOf(op)]) bytes += 4 * width * tokens;

@@ -223,9 +223,7 @@ async function runFormat(
   }
 }
 
-export const formatCases: readonly CaseDefinition[] = (
-  Object.keys(formats) as WeightFormat[]
-).flatMap((format) => {
+export const formatCases: readonly CaseDefinition[] = formats.flatMap((format) => {
   const define = (one: FormatCase, vectors: boolean): CaseDefinition => ({
     name: `${format}: ${one.name}`,
     run: (context) => runFormat(context, one, { format, vectors }),

@@ -1,6 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { type ConformanceGroup, listConformanceCases } from '../index.js';
-import { brokenBackends } from './faults.js';
+import { claims } from './claims.js';
+import { handles } from './handles.js';
+import { kernels } from './kernels.js';
+import { runs } from './runs.js';
+import { states } from './states.js';
 import { createBroken, type Fault } from './wrap.js';
 
 /** Runs a group's cases until one fails; its error, or undefined when all passed. */
@@ -29,8 +33,11 @@ test('the same wrapper without a fault passes everything', async () => {
 });
 
 describe('each broken backend fails in its group', () => {
-  test.each(brokenBackends)('$group: $name', async ({ group, cases, message, fault }) => {
-    const failure = await firstFailure(fault, { groups: [group], cases });
-    expect(failure?.message).toMatch(message);
-  });
+  test.each([...kernels, ...runs, ...states, ...claims, ...handles])(
+    '$group: $name',
+    async ({ group, cases, message, fault }) => {
+      const failure = await firstFailure(fault, { groups: [group], cases });
+      expect(failure?.message).toMatch(message);
+    },
+  );
 });
