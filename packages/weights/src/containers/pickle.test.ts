@@ -215,6 +215,17 @@ describe('broken pickles', () => {
     await expectCode(() => read(bytes), 'CONTAINER_INVALID');
   });
 
+  it('keeps what is below a mark out of reach', async () => {
+    const reaching = p.join(p.integer(1), p.integer(2), p.mark, code(0x86));
+    await expectCode(() => read(reaching), 'CONTAINER_INVALID', /more from the stack/);
+    await expectCode(
+      () => read(p.emptyList, p.mark, p.append),
+      'CONTAINER_INVALID',
+      /more from the stack/,
+    );
+    await expectCode(() => read(p.none, p.mark, p.remember(0)), 'CONTAINER_INVALID', /not there/);
+  });
+
   it('refuses bytes behind the end', async () => {
     await expectCode(
       () => readPickle(p.join(p.pickle(2, p.none), code(0)), 'test'),

@@ -162,6 +162,11 @@ describe('pth that lies', () => {
       { name: 'a/data.pkl', bytes: pickle },
       { name: 'a/data/0', bytes: new Uint8Array(11) },
     ]);
+    const longer = writeZip([
+      { name: 'a/data.pkl', bytes: pickle },
+      { name: 'a/data/0', bytes: new Uint8Array(13) },
+    ]);
+    await expectCode(open(longer), 'CONTAINER_INVALID', /13 bytes.*need 12/);
     await expectCode(open(shorter), 'CONTAINER_INVALID', /11 bytes.*need 12/);
     await expectCode(
       open(writeZip([{ name: 'a/data.pkl', bytes: pickle }])),

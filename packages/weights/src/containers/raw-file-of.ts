@@ -1,6 +1,6 @@
 import type { ByteSource } from '../byte-source.js';
 import type { Container, MetadataValue, RawFile, RawTensor } from '../raw-file.js';
-import { checkRange } from '../sources/checks.js';
+import { WeightsError } from '../errors.js';
 import { invalid, shown } from './failures.js';
 import { limits } from './limits.js';
 import { tensorBytes } from './tensor-size.js';
@@ -33,7 +33,14 @@ export interface StoredTensor extends Omit<TensorHeader, 'file'> {
 /** A tensor that lies in `source` as it is. @throws WeightsError `READ_OUT_OF_RANGE` when it does not fit */
 export function storedTensor({ source, offset, tensor, shape, format }: StoredTensor): RawTensor {
   const byteLength = tensorBytes({ file: source.name, tensor, shape, format });
-  checkRange(source, offset, byteLength);
+  if (byteLength > source.size - offset) {
+    throw new WeightsError({
+      code: 'READ_OUT_OF_RANGE',
+      message: `${source.name}: tensor ${shown(tensor)} ends at ${offset + byteLength}, and the file at ${source.size}; it is truncated or its header is wrong`,
+      expected: source.size,
+      got: offset + byteLength,
+    });
+  }
   return {
     name: tensor,
     shape,

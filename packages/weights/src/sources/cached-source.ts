@@ -7,6 +7,8 @@ export interface CacheOptions {
   readonly blockBytes?: number;
   /** Blocks held at most. */
   readonly blocks?: number;
+  /** The first bytes of the source, where they are at hand already; used when they fill a block. */
+  readonly start?: Uint8Array;
 }
 
 /** Blocks fetched ahead at most, once reads run forward. */
@@ -30,7 +32,7 @@ interface Cache {
  */
 export function cachedSource(
   source: ByteSource,
-  { blockBytes = 64 * 1024, blocks = 128 }: CacheOptions = {},
+  { blockBytes = 64 * 1024, blocks = 128, start }: CacheOptions = {},
 ): ByteSource {
   if (!(
     Number.isSafeInteger(blockBytes) &&
@@ -47,6 +49,9 @@ export function cachedSource(
     held: new Map(),
     ahead: { next: -1, run: 0 },
   };
+  if (start !== undefined && start.length === Math.min(blockBytes, source.size)) {
+    cache.held.set(0, Promise.resolve(start));
+  }
   return {
     name: source.name,
     size: source.size,

@@ -1,5 +1,6 @@
+import { throwIfAborted } from './checks.js';
 import type { HttpRequestOptions, Range } from './http-request.js';
-import { describe, httpFailure, request } from './http-request.js';
+import { backOff, describe, httpFailure, request } from './http-request.js';
 import { joinBytes } from './memory-sink.js';
 
 /** What the first answer says about the file, and every later one must repeat. */
@@ -19,12 +20,38 @@ interface Opening {
 }
 
 type FirstAnswer =
-  | { readonly resource: Resource; readonly whole?: undefined }
+  | {
+      readonly resource: Resource;
+      readonly whole?: undefined;
+      /** The file's first bytes: a block of them, or as many as came. */
+      readonly start: Uint8Array;
+    }
   /** The whole file, where a server without ranges sent one that fits in a block. */
   | { readonly whole: Uint8Array };
 
-/** Asks for the first block to learn the size, the validators, and that ranges are honoured. */
+/** A body that ended in a network failure: worth another try. */
+class BrokenBody extends Error {}
+
+/** As `askFirst`, trying again when the body breaks off. */
 export async function firstAnswer(opening: Opening): Promise<FirstAnswer> {
+  const { name, options, signal } = opening;
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await askFirst(opening);
+    } catch (error) {
+      if (!(error instanceof BrokenBody)) throw error;
+      if (attempt >= options.retries) {
+        throw httpFailure(name, `the connection broke, ${attempt + 1} times`, {
+          cause: error.cause,
+        });
+      }
+    }
+    await backOff({ name, attempt, options, signal });
+  }
+}
+
+/** Asks for the first block to learn the size, the validators, and that ranges are honoured. */
+async function askFirst(opening: Opening): Promise<FirstAnswer> {
   const { name, options, blockBytes, signal } = opening;
   const range = { start: 0, end: blockBytes };
   const response = await request({ name, range, options, signal });
@@ -33,10 +60,14 @@ export async function firstAnswer(opening: Opening): Promise<FirstAnswer> {
     await discard(response);
     return { whole: new Uint8Array(0) };
   }
-  if (response.status === 200) return { whole: await wholeBody(response, opening) };
+  if (response.status === 200) {
+    const whole = await readUpTo(response, opening);
+    if (whole === undefined) throw ignoresRanges(response, name);
+    return { whole };
+  }
   await requireStatus206(response, name);
   refuseEncoding(response, name);
-  await discard(response);
+  const body = await readUpTo(response, opening);
   const size = contentRange?.size ?? (await sizeByHead(opening));
   if (contentRange !== undefined && contentRange.start !== 0) {
     throw httpFailure(name, 'the server answered another range than the one asked for', {
@@ -44,7 +75,13 @@ export async function firstAnswer(opening: Opening): Promise<FirstAnswer> {
       got: contentRange.start,
     });
   }
-  return { resource: { name, size, ...validatorsOf(response) } };
+  if (body === undefined || body.length > size) {
+    throw httpFailure(name, 'the server sent more than the range that was asked for', {
+      expected: Math.min(blockBytes, size),
+      got: body?.length,
+    });
+  }
+  return { resource: { name, size, ...validatorsOf(response) }, start: body };
 }
 
 /** Checks that `response` is the asked part of the same file. @throws WeightsError `SOURCE_FAILED` */
@@ -138,27 +175,33 @@ function refuseEncoding(response: Response, name: string): void {
   );
 }
 
-async function wholeBody(response: Response, { name, blockBytes }: Opening): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let received = 0;
+function ignoresRanges(response: Response, name: string): Error {
+  const isPage = response.headers.get('content-type')?.includes('text/html') === true;
+  const what = isPage
+    ? 'the server sent a web page instead of a file; use the address of the file itself'
+    : 'the server ignores Range requests (it answered 200 with the whole file); download the file first';
+  return httpFailure(name, what, { expected: 206, got: 200 });
+}
+
+/** The body, or undefined when it is longer than a block; then no more of it is read. */
+async function readUpTo(
+  response: Response,
+  { name, blockBytes, signal }: Opening,
+): Promise<Uint8Array | undefined> {
   const reader = response.body?.getReader();
   if (reader === undefined) return new Uint8Array(0);
+  const parts: Uint8Array[] = [];
+  let received = 0;
   for (;;) {
     const { done, value } = await reader.read().catch((cause: unknown) => {
-      throw httpFailure(name, 'the connection broke', { cause });
+      throwIfAborted(name, signal);
+      throw new BrokenBody('the connection broke', { cause });
     });
     if (done) return joinBytes(parts);
     received += value.length;
     if (received > blockBytes) {
       await reader.cancel().catch(() => undefined);
-      const page = response.headers.get('content-type')?.includes('text/html') === true;
-      throw httpFailure(
-        name,
-        page
-          ? 'the server sent a web page instead of a file; use the address of the file itself'
-          : 'the server ignores Range requests (it answered 200 with the whole file); download the file first',
-        { expected: 206, got: 200 },
-      );
+      return undefined;
     }
     parts.push(value);
   }

@@ -60,7 +60,8 @@ async function attemptRequest({
   const headers: Record<string, string> = { ...options.headers };
   if (method === 'GET') headers['Range'] = `bytes=${range.start}-${range.end - 1}`;
   try {
-    const init: RequestInit = { method, headers, redirect: 'follow' };
+    // Parts in the browser's own cache may be of an older file, and Chrome makes readers of one cache entry take turns.
+    const init: RequestInit = { method, headers, cache: 'no-store' };
     if (signal !== undefined) init.signal = signal;
     return { response: await options.fetch(name, init) };
   } catch (cause) {

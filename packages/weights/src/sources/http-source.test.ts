@@ -109,7 +109,8 @@ describe('httpSource', () => {
     const opening = count;
     for (const tensor of model.tensors.values())
       expect(await tensor.read()).toEqual(patternTensor(tensor.name, [8], 'f32').bytes);
-    expect(opening).toBeLessThan(8);
+    // The start, which tells that ranges work, and the directory at the end in one or two runs.
+    expect(opening).toBeLessThanOrEqual(4);
     expect(count).toBeLessThan(12);
   });
 
@@ -207,6 +208,27 @@ describe('httpSource and failures that pass', () => {
     expect(await source.read(100_000, 150_000)).toEqual(bytes.slice(100_000, 250_000));
     expect(starts.slice(0, 2)).toEqual([100_000, 100_000]);
     expect(starts.at(-1)).toBeGreaterThan(100_000);
+  });
+
+  it('tries again when the first body breaks off', async () => {
+    misbehave = ({ request, response, range, count: n }) => {
+      if (n >= 2) return false;
+      response.writeHead(206, {
+        'Content-Range': `bytes 0-${range!.end - 1}/${file.length}`,
+        'Content-Length': range!.end,
+      });
+      response.write(file.subarray(0, 100), () => setTimeout(() => request.socket.destroy(), 20));
+      return true;
+    };
+    await using source = await httpSource(url, quick);
+    expect(count).toBe(3);
+    expect(await source.read(0, 1024)).toEqual(bytes.slice(0, 1024));
+    expect(count).toBe(3);
+    misbehave = ({ request }) => {
+      request.socket.destroy();
+      return true;
+    };
+    await expectCode(httpSource(url, quick), 'SOURCE_FAILED', /3 times/);
   });
 
   it('gives up after the retries it may make', async () => {

@@ -48,7 +48,7 @@ export async function httpSource(
   const first = await firstAnswer({ name, options, blockBytes, signal });
   if (first.whole !== undefined) return memorySource(first.whole, { name });
   const direct = directSource({ resource: first.resource, options, signal });
-  return cachedSource(direct, { ...cache, blockBytes });
+  return cachedSource(direct, { ...cache, blockBytes, start: first.start });
 }
 
 interface DirectSource {

@@ -34,6 +34,8 @@ export function countingSource(bytes: Uint8Array, name = 'fuzzed'): CountingSour
 /** Reads may overlap (a tail, buffers, headers), not multiply: opening asks for at most this. */
 const openingFactor = 32;
 const openingBytes = 64 * 1024;
+/** A tensor of an archive reads the header before it too. */
+const entryHeaderBytes = 1024;
 /** Far above what any input takes, and far below a hang. */
 const milliseconds = 5000;
 
@@ -58,10 +60,11 @@ export async function checkInput({ bytes, siblings }: CheckedInput): Promise<Out
         return source;
       },
     });
-    const opening = sources.reduce((sum, { requested }) => sum + requested, 0);
+    const requested = () => sources.reduce((sum, source) => sum + source.requested, 0);
+    const opening = requested();
     require(opening <=
       size * openingFactor + openingBytes, `opening asked for ${opening} bytes of ${size}`);
-    return { loaded: await readAll(file) };
+    return { loaded: await readAll(file, { requested, size }) };
   } catch (error) {
     if (RwkvError.isInstance(error)) return { code: error.code };
     throw error;
@@ -71,13 +74,22 @@ export async function checkInput({ bytes, siblings }: CheckedInput): Promise<Out
   }
 }
 
-async function readAll(file: RawFile): Promise<number> {
+interface Reading {
+  /** Bytes asked for so far. */
+  readonly requested: () => number;
+  readonly size: number;
+}
+
+async function readAll(file: RawFile, { requested, size }: Reading): Promise<number> {
   for (const [key, tensor] of file.tensors) {
     const { name, shape, format, byteLength } = tensor;
     const count = shape.reduce((product, dimension) => product * dimension, 1);
     require(key === name, `the key ${key} holds ${name}`);
     require(byteLength === bytesFor(format, count), `${name} has a wrong byteLength`);
+    const before = requested();
     const bytes = await tensor.read();
+    const asked = requested() - before;
+    require(asked <= size + entryHeaderBytes, `${name} asked for ${asked} bytes of ${size}`);
     require(bytes.length ===
       byteLength, `${name} has ${bytes.length} bytes instead of ${byteLength}`);
   }
