@@ -20,7 +20,12 @@ export type { Container, MetadataValue, RawFile, RawTensor } from './raw-file.js
 export * from './sources/index.js';
 export { openStateFile, type OpenStateFileOptions, statesOfRawFile } from './state-file.js';
 export type { StateOptions, StateOrientation, WkvStates } from './states.js';
-export { fittingFormat, type GgufFormats, ggufFormats, type GgufPreset } from './writers/gguf-formats.js';
+export {
+  fittingFormat,
+  type GgufFormats,
+  ggufFormats,
+  type GgufPreset,
+} from './writers/gguf-formats.js';
 export type { WritableModel, WriteProgressOptions } from './writers/targets.js';
 export { writeGguf, type WriteGgufOptions } from './writers/write-gguf.js';
 export {

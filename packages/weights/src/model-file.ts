@@ -181,6 +181,14 @@ function plannedTensor({ name, shape, piece, steps }: PlannedWeight): ModelTenso
   };
 }
 
+/** f64 has more digits than anything here computes with; dropping them is worth a word. */
+function roundingNotes(weights: readonly PlannedWeight[]): readonly string[] {
+  const rounded = weights.filter(({ piece }) =>
+    piece.parts.some(({ tensor }) => tensor.format === 'f64'),
+  );
+  return rounded.length > 0 ? [`${rounded.length} weights stored in f64 are rounded to f32.`] : [];
+}
+
 function expectNotAborted(signal: AbortSignal | undefined): void {
   if (!signal?.aborted) return;
   throw new WeightsError({
@@ -271,7 +279,7 @@ export function modelOfRawFile(
     config,
     tensors,
     metadata: file.metadata,
-    notes: [...notes, ...adapted.notes],
+    notes: [...notes, ...roundingNotes(planned), ...adapted.notes],
     ...tokenizerOf(file),
     ...(states.size > 0
       ? {

@@ -73,13 +73,13 @@ function countLayers(reading: CanonicalReading, file: string, promised?: number)
     if (match) layers.add(Number(match[1]));
   }
   const count = Math.max(promised ?? 0, ...[...layers].map((layer) => layer + 1));
-  const missing = Array.from({ length: count }, (_, layer) => layer).find(
-    (layer) => !layers.has(layer),
-  );
-  if (missing !== undefined || count === 0) {
+  // A header may promise billions: the first gap comes after as many steps as there are layers.
+  let missing = 0;
+  while (layers.has(missing)) missing++;
+  if (missing < count || count === 0) {
     throw new WeightsError({
       code: 'TENSOR_MISSING',
-      message: `${file}: expected layers 0 to ${Math.max(count - 1, 0)}, but nothing of layer ${missing ?? 0} is there; is this one shard of several, or a truncated file?`,
+      message: `${file}: expected layers 0 to ${Math.max(count - 1, 0)}, but nothing of layer ${missing} is there; is this one shard of several, or a truncated file?`,
       expected: count,
       got: layers.size,
     });

@@ -3,14 +3,7 @@
  * A file's header comes before its data, so the order in which tensors become complete is worked out first.
  */
 import type { HostWeight, WeightFormat } from '@rwkv-ts/backend';
-import {
-  bytesForShape,
-  countOf,
-  decode,
-  decodeRange,
-  encode,
-  encodeRange,
-} from '@rwkv-ts/formats';
+import { bytesForShape, countOf, decode, decodeRange, encode, encodeRange } from '@rwkv-ts/formats';
 import type { RwkvConfig } from '@rwkv-ts/model';
 import { WeightsError } from '../errors.js';
 import { firstNonFinite } from '../finite.js';

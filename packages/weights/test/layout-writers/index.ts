@@ -5,3 +5,4 @@ export { huggingFaceTensors, type HuggingFaceLayout } from './huggingface.js';
 export { officialTensors } from './official.js';
 export { appliedForms, rwkvCppTensors } from './rwkv-cpp.js';
 export { webRwkvTensors } from './web-rwkv.js';
+export { encoded, ggufFile, officialPth, rwkvCppBin, webRwkvSt } from './model-files.js';
