@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { madeUpTokens, vocabularyGguf, vocabularyText } from '../test/vocabulary.js';
-import { worldTokenizerFromGguf, worldTokenizerFromText, worldTokenizerToBinary } from './world.js';
+import { byteTokenizer } from './byte-tokenizer.js';
+import {
+  worldTokenizerFromGguf,
+  worldTokenizerFromText,
+  worldTokenizerToBinary,
+  worldTokenizerToGguf,
+} from './world.js';
 
 const tokens = madeUpTokens();
 const strings = vocabularyGguf(tokens, tokens.length + 40);
@@ -48,5 +54,28 @@ describe('worldTokenizerFromGguf', () => {
 
   it('refuses the wrong type as a programming mistake', () => {
     expect(() => worldTokenizerFromGguf([1] as unknown as string[])).toThrow(TypeError);
+  });
+});
+
+describe('worldTokenizerToGguf', () => {
+  it('gives the strings that Python would write, without padding', () => {
+    const written = worldTokenizerToGguf(worldTokenizerFromText(vocabularyText(tokens)));
+    expect(written).toEqual(strings.slice(0, tokens.length + 1));
+  });
+
+  it('escapes a quote only beside the other kind', () => {
+    const single = Array.from({ length: 256 }, (_, byte) => Uint8Array.of(byte));
+    const mixed = [`'"`, 'it is "so"', "it's", '\\\t\n\r\u0000\u007f'].map((text) =>
+      Buffer.from(text),
+    );
+    const written = worldTokenizerToGguf(
+      worldTokenizerFromText(vocabularyText([...single, ...mixed])),
+    );
+    expect(written[1 + 0x27]).toBe("'");
+    expect(written.slice(257)).toEqual([`\\'"`, 'it is "so"', "it's", '\\\\\\t\\n\\r\\x00\\x7f']);
+  });
+
+  it('refuses another tokenizer', () => {
+    expect(() => worldTokenizerToGguf(byteTokenizer())).toThrow(TypeError);
   });
 });

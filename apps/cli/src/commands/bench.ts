@@ -1,0 +1,146 @@
+/** `rwkv bench`: how fast a model runs here. */
+import { cpus } from 'node:os';
+import type { Batch } from '@rwkv-ts/backend';
+import type { LanguageModel } from '@rwkv-ts/generate';
+import type { Command } from 'commander';
+import { addModelOptions, type ModelOptions, openModelFor } from '../model-options.js';
+import { integer, tokenList } from '../option-values.js';
+import { table } from '../table.js';
+import type { Terminal } from '../terminal.js';
+
+interface BenchOptions extends ModelOptions {
+  readonly prefill: readonly number[];
+  readonly batch: readonly number[];
+  readonly steps: number;
+  readonly repeat: number;
+  readonly json?: true;
+}
+
+interface Measurement {
+  readonly test: string;
+  readonly tokens: number;
+  /** Of every repetition, in tokens per second. */
+  readonly rates: readonly number[];
+  readonly median: number;
+}
+
+export function addBench(program: Command, terminal: Terminal): void {
+  const command = program
+    .command('bench')
+    .summary('how fast a model runs here')
+    .description(
+      'Measures prefill and decode in tokens per second: the median of several interleaved repetitions.',
+    );
+  addModelOptions(command)
+    .option('--prefill <lengths>', 'prompt lengths, as 32,512', tokenList, [32, 256])
+    .option('--batch <sizes>', 'sequences that decode together, as 1,4', tokenList, [1, 4])
+    .option('--steps <n>', 'decode steps per repetition', integer({ minimum: 1 }), 32)
+    .option('--repeat <n>', 'repetitions of everything', integer({ minimum: 1 }), 5)
+    .option('--json', 'every repetition, and what ran where')
+    .addHelpText('after', '\nExample:\n  rwkv bench --model model.gguf --prefill 512 --batch 1,8')
+    .action(async (options: BenchOptions) => {
+      await bench(options, terminal);
+    });
+}
+
+async function bench(options: BenchOptions, terminal: Terminal): Promise<void> {
+  const began = performance.now();
+  const largest = Math.max(...options.batch, 1);
+  await using opened = await openModelFor(options, terminal, {
+    slots: 1,
+    limits: { tokens: Math.max(...options.prefill, largest), sequences: largest, wanted: largest },
+  });
+  const loadSeconds = (performance.now() - began) / 1000;
+  const { languageModel } = opened.model;
+  const tests = [
+    ...options.prefill.map((length) => ({
+      name: `prefill ${length}`,
+      tokens: length,
+      run: () => prefill(languageModel, length),
+    })),
+    ...options.batch.map((size) => ({
+      name: `decode, batch ${size}`,
+      tokens: size * options.steps,
+      run: () => decode(languageModel, { size, steps: options.steps }),
+    })),
+  ];
+  const rates = tests.map((): number[] => []);
+  // Interleaved, so that a slow spell of the machine falls on every test alike; the first round warms up.
+  for (let round = 0; round <= options.repeat; round++) {
+    for (const [index, test] of tests.entries()) {
+      terminal.signal.throwIfAborted();
+      const seconds = await test.run();
+      if (round > 0) rates[index]!.push(test.tokens / seconds);
+    }
+  }
+  const results: Measurement[] = tests.map(({ name, tokens }, index) => ({
+    test: name,
+    tokens,
+    rates: rates[index]!,
+    median: median(rates[index]!),
+  }));
+  const machine = {
+    cpu: cpus()[0]?.model ?? 'unknown',
+    cores: cpus().length,
+    node: process.version,
+  };
+  if (options.json) {
+    await terminal.json({
+      model: opened.name,
+      backend: opened.backend.name,
+      machine,
+      loadSeconds,
+      weightBytes: opened.backend.bytes,
+      results,
+    });
+    return;
+  }
+  await terminal.line(
+    `${opened.name} on ${opened.backend.name}; ${machine.cpu}, Node ${machine.node}`,
+  );
+  const rows = results.map(({ test, rates: all, median: middle }) => [
+    test,
+    middle.toFixed(1),
+    Math.min(...all).toFixed(1),
+    Math.max(...all).toFixed(1),
+  ]);
+  await terminal.line(table(['test', 'tokens/s', 'lowest', 'highest'], rows));
+}
+
+/** Seconds for one sequence of `length` tokens from an empty state, logits after the last. */
+async function prefill(model: LanguageModel, length: number): Promise<number> {
+  await using states = await model.createStates(1);
+  const batch: Batch = {
+    tokens: Uint32Array.from({ length }, (_, index) => (index * 7919) % model.vocabularySize),
+    starts: Uint32Array.of(0, length),
+    slots: Uint32Array.of(0),
+    wanted: Uint32Array.of(length - 1),
+  };
+  const began = performance.now();
+  await model.forward(states, batch);
+  return (performance.now() - began) / 1000;
+}
+
+/** Seconds for `steps` steps of `size` sequences, a token each. */
+async function decode(
+  model: LanguageModel,
+  { size, steps }: { size: number; steps: number },
+): Promise<number> {
+  await using states = await model.createStates(size);
+  const indices = Uint32Array.from({ length: size }, (_, index) => index);
+  const batch: Batch = {
+    tokens: indices.map((index) => (index * 7919) % model.vocabularySize),
+    starts: Uint32Array.from({ length: size + 1 }, (_, index) => index),
+    slots: indices,
+    wanted: indices,
+  };
+  const began = performance.now();
+  for (let step = 0; step < steps; step++) await model.forward(states, batch);
+  return (performance.now() - began) / 1000;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}

@@ -1,0 +1,136 @@
+/** `rwkv doctor`: runs the conformance cases on every backend found here and says what is usable. */
+import { cpus, totalmem } from 'node:os';
+import { listConformanceCases } from '@rwkv-ts/backend-kit/conformance';
+import colors from 'picocolors';
+import type { Command } from 'commander';
+import { type BackendChoice, backends, findBackend } from '../backends.js';
+import { exitCodes } from '../exit-codes.js';
+import { describeFailure, ExitError } from '../failure.js';
+import type { Terminal } from '../terminal.js';
+
+interface DoctorOptions {
+  readonly backend?: string;
+  readonly group?: string;
+  readonly verbose?: true;
+  readonly json?: true;
+}
+
+interface Finding {
+  readonly group: string;
+  readonly name: string;
+  readonly error: string;
+}
+
+interface Report {
+  readonly backend: string;
+  readonly device?: string;
+  readonly usable: boolean;
+  /** Why the backend could not even be made. */
+  readonly unavailable?: string;
+  readonly passed: number;
+  readonly failed: readonly Finding[];
+  readonly seconds: number;
+}
+
+export function addDoctor(program: Command, terminal: Terminal): void {
+  program
+    .command('doctor')
+    .summary('what works on this machine')
+    .description(
+      'Runs the conformance cases on every backend found here, against the f64 reference, and says which are usable.',
+    )
+    .option('--backend <name>', 'only this one')
+    .option('--group <name>', 'only one group of cases')
+    .option('--verbose', 'list every case')
+    .option('--json', 'the whole report, to attach to an issue')
+    .addHelpText(
+      'after',
+      `\nBackends of this build:\n${backends.map(({ name, description }) => `  ${name.padEnd(16)} ${description}`).join('\n')}`,
+    )
+    .action(async (options: DoctorOptions) => {
+      await doctor(options, terminal);
+    });
+}
+
+async function doctor(options: DoctorOptions, terminal: Terminal): Promise<void> {
+  const chosen = options.backend === undefined ? backends : [findBackend(options.backend)];
+  const machine = {
+    platform: `${process.platform}-${process.arch}`,
+    cpu: cpus()[0]?.model ?? 'unknown',
+    cores: cpus().length,
+    memory: totalmem(),
+    node: process.version,
+  };
+  if (!options.json)
+    await terminal.line(
+      `${machine.cpu}, ${machine.cores} cores, ${machine.platform}, Node ${machine.node}`,
+    );
+  const reports: Report[] = [];
+  for (const choice of chosen) {
+    const report = await examine({ choice, options, terminal });
+    reports.push(report);
+    if (!options.json) await printReport(report, terminal);
+  }
+  if (options.json) await terminal.json({ machine, backends: reports });
+  if (!reports.some(({ usable }) => usable)) throw new ExitError(exitCodes.backend);
+  if (reports.some(({ failed }) => failed.length > 0)) throw new ExitError(exitCodes.failed);
+}
+
+async function examine({
+  choice,
+  options,
+  terminal,
+}: {
+  choice: BackendChoice;
+  options: DoctorOptions;
+  terminal: Terminal;
+}): Promise<Report> {
+  const began = performance.now();
+  let device: string;
+  try {
+    await using backend = await choice.create();
+    device = backend.name;
+  } catch (error) {
+    const unavailable = describeFailure(error).line ?? String(error);
+    return { backend: choice.name, usable: false, unavailable, passed: 0, failed: [], seconds: 0 };
+  }
+  const all = listConformanceCases({ create: () => choice.create() });
+  const cases =
+    options.group === undefined ? all : all.filter(({ group }) => group === options.group);
+  using progress = terminal.progress(`Testing ${choice.name}`);
+  const failed: Finding[] = [];
+  for (const [index, { group, name, run }] of cases.entries()) {
+    terminal.signal.throwIfAborted();
+    try {
+      await run();
+      if (options.verbose && !options.json) await terminal.line(`  ok ${group} › ${name}`);
+    } catch (error) {
+      failed.push({ group, name, error: error instanceof Error ? error.message : String(error) });
+    }
+    progress.update(index + 1, cases.length);
+  }
+  return {
+    backend: choice.name,
+    device,
+    usable: failed.length === 0,
+    passed: cases.length - failed.length,
+    failed,
+    seconds: (performance.now() - began) / 1000,
+  };
+}
+
+async function printReport(
+  { backend, unavailable, passed, failed, seconds }: Report,
+  terminal: Terminal,
+): Promise<void> {
+  if (unavailable !== undefined) {
+    await terminal.line(`${colors.yellow('–')} ${backend}: not usable here: ${unavailable}`);
+    return;
+  }
+  const mark = failed.length === 0 ? colors.green('✓') : colors.red('✗');
+  await terminal.line(
+    `${mark} ${backend}: ${passed} cases passed, ${failed.length} failed, in ${seconds.toFixed(1)} s`,
+  );
+  for (const { group, name, error } of failed)
+    await terminal.line(`    ${group} › ${name}: ${error}`);
+}

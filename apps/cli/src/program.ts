@@ -1,0 +1,52 @@
+/** The command's grammar. */
+import { createRequire } from 'node:module';
+import { Command } from 'commander';
+import { addBench } from './commands/bench.js';
+import { addChat } from './commands/chat.js';
+import { addConvert } from './commands/convert.js';
+import { addDoctor } from './commands/doctor.js';
+import { addGenerate } from './commands/generate.js';
+import { addInspect } from './commands/inspect.js';
+import { addLogits } from './commands/logits.js';
+import { addPerplexity } from './commands/perplexity.js';
+import { addTokenize } from './commands/tokenize.js';
+import type { Terminal } from './terminal.js';
+
+const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
+
+export function createProgram(terminal: Terminal): Command {
+  const program = new Command('rwkv')
+    .description('RWKV language models, v4 to v7, from their original files.')
+    .version(version, '-V, --version')
+    .showHelpAfterError('(add --help for the options)')
+    .configureHelp({ showGlobalOptions: false, sortSubcommands: false })
+    .addHelpText(
+      'after',
+      `
+Examples:
+  rwkv generate "In the beginning"                 the bundled demonstration model
+  rwkv chat --model rwkv7-g1-2.9b.pth --tokenizer rwkv_vocab_v20230424.txt
+  rwkv inspect model.gguf                          what is in a file, and does it fit
+  rwkv convert model.pth model.gguf --format q8_0
+
+Exit codes: 0 done, 1 failed, 2 wrong command line, 3 unusable input, 4 no usable backend or memory, 130 interrupted.`,
+    )
+    .exitOverride();
+  for (const add of [
+    addGenerate,
+    addChat,
+    addTokenize,
+    addInspect,
+    addLogits,
+    addConvert,
+    addPerplexity,
+    addBench,
+    addDoctor,
+  ]) {
+    add(program, terminal);
+  }
+  // Settings are inherited only by commands made after them, so each gets its own.
+  for (const command of program.commands)
+    command.exitOverride().showHelpAfterError('(add --help for the options)');
+  return program;
+}

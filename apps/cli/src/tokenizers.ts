@@ -1,0 +1,10 @@
+/** `--tokenizer FILE|bytes|20b`, for every command that needs one. */
+import { readFile } from 'node:fs/promises';
+import { byteTokenizer, loadTokenizer, type Tokenizer } from '@rwkv-ts/tokenizer';
+import { load20b } from './tokenizer-20b.js';
+
+export async function openTokenizer(choice: string): Promise<Tokenizer> {
+  if (choice === 'bytes') return byteTokenizer();
+  if (choice === '20b') return load20b();
+  return loadTokenizer(await readFile(choice));
+}
