@@ -125,7 +125,7 @@ export class Generation {
     let text = stops.push(decoder?.flush() ?? '');
     if (stops.matched === undefined) {
       text += stops.flush();
-    } else if (this.stop === undefined) {
+    } else if (this.finishReason !== 'abort') {
       this.stop = stops.matched;
       this.finishReason = 'stop';
     }

@@ -24,6 +24,7 @@ import { aborted, optionInvalid } from './errors.js';
 import { Model } from './model.js';
 import { createLanguageModel } from './program-model.js';
 import { missingTokenizer } from './prompt-start.js';
+import { checkSchedulerOptions, schedulerOptions } from './scheduler.js';
 
 /** A path, URL or `owner/repository` (see `parseReference` of `@rwkv-ts/hub`), a file's bytes, or where they come from. */
 export type ModelSource = string | URL | Blob | Uint8Array | ByteSource;
@@ -109,9 +110,7 @@ async function loadOpened(file: ModelFile, options: LoadModelOptions): Promise<M
     initialBlocks: initial,
     config: file.config,
     notes: notesOf(file, tokenizer),
-    slots: options.slots ?? 8,
-    maximumQueued: options.maximumQueued,
-    prefillTokens: options.prefillTokens,
+    ...schedulerOptions(options),
     owned: ownBackend ? [backend] : [],
   });
   if (signal?.aborted !== true) return model;
@@ -149,13 +148,17 @@ function sourcesOf(source: ModelSource, options: LoadModelOptions): AsyncDisposa
 }
 
 /** @throws GenerateError `OPTION_INVALID` */
-function limitsOf({ slots = 8, limits = {} }: LoadModelOptions): Limits {
+function limitsOf(options: LoadModelOptions): Limits {
+  const settings = schedulerOptions(options);
+  checkSchedulerOptions(settings);
+  const { slots } = settings;
+  const { limits = {} } = options;
   const { tokens = 256, sequences = slots, wanted = Math.max(32, slots) } = limits;
-  for (const [name, value] of Object.entries({ slots, tokens, sequences, wanted })) {
+  for (const [name, value] of Object.entries({ tokens, sequences, wanted })) {
     if (Number.isInteger(value) && value >= 1) continue;
-    throw optionInvalid(name === 'slots' ? name : `limits.${name}`, 'a positive integer', value);
+    throw optionInvalid(`limits.${name}`, 'a positive integer', value);
   }
-  return { tokens: Math.max(tokens, 1), sequences, wanted };
+  return { tokens, sequences, wanted };
 }
 
 /** A tokenizer that does not fit is refused now, before gigabytes are uploaded. */

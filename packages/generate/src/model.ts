@@ -9,7 +9,7 @@ import {
   chat,
   chatStream,
 } from './chat.js';
-import { ChunkQueue } from './chunk-queue.js';
+import type { ChunkQueue } from './chunk-queue.js';
 import { Conversation, type ConversationOptions } from './conversation.js';
 import { GenerateError, modelDisposed } from './errors.js';
 import { evaluate, logprobsOf } from './evaluation.js';
@@ -38,13 +38,11 @@ import {
   requireTokenizer,
   startOf,
 } from './prompt-start.js';
-import { Scheduler } from './scheduler.js';
+import { Scheduler, schedulerOptions } from './scheduler.js';
 import { blocksOf, snapshotOf } from './state-blocks.js';
 import { type StateFile, decodeState, encodeState } from './state-file.js';
 import { StopMatcher } from './stop-matcher.js';
-
-/** Chunks of a stream that may wait for their reader before the generation stands still. */
-const streamBuffer = 1024;
+import { streamOf } from './stream.js';
 
 /**
  * A model on its own terms: `loadModel` makes one from a file. Any number of calls may run at the same time; they share
@@ -83,9 +81,7 @@ export class Model implements AsyncDisposable {
       if (tokenizer !== undefined) assertTokenizerFits(tokenizer, languageModel.vocabularySize);
       const scheduler = await Scheduler.create({
         languageModel,
-        slots: options.slots ?? 8,
-        maximumQueued: options.maximumQueued ?? 1024,
-        prefillTokens: options.prefillTokens ?? 128,
+        ...schedulerOptions(options),
       });
       try {
         return new Model(scheduler, options);
@@ -128,35 +124,17 @@ export class Model implements AsyncDisposable {
    * As `generate`, token by token. Nothing runs before the first chunk is asked for; leaving the loop ends the
    * generation and frees its slot. The last chunk carries the result.
    */
-  async *stream(
+  stream(
     prompt: Prompt,
     options: GenerateOptions = {},
   ): AsyncGenerator<StreamChunk, void, undefined> {
-    const leaving = new AbortController();
-    const { signal } = options;
-    const onAbort = (): void => {
-      leaving.abort(signal?.reason);
-    };
-    if (signal?.aborted === true) onAbort();
-    signal?.addEventListener('abort', onAbort, { once: true });
-    const queue = new ChunkQueue<StreamChunk>(streamBuffer, () => {
-      this.#scheduler.wake();
+    return streamOf<StreamChunk>({
+      signal: options.signal,
+      onDrain: () => {
+        this.#scheduler.wake();
+      },
+      run: (queue, signal) => this.#generate(prompt, { ...options, signal }, queue),
     });
-    const done = this.#generate(prompt, { ...options, signal: leaving.signal }, queue).then(
-      () => {
-        queue.end();
-      },
-      (error: unknown) => {
-        queue.fail(error);
-      },
-    );
-    try {
-      yield* queue.read();
-    } finally {
-      signal?.removeEventListener('abort', onAbort);
-      leaving.abort();
-      await done;
-    }
   }
 
   /** Answers the last of `messages`. Stateless: all of them are fed. */

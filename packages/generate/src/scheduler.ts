@@ -21,6 +21,30 @@ export interface SchedulerOptions {
   readonly prefillTokens: number;
 }
 
+type Settings = Omit<SchedulerOptions, 'languageModel'>;
+
+/** What is not given, as it is when nobody says anything. */
+export function schedulerOptions({
+  slots = 8,
+  maximumQueued = 1024,
+  prefillTokens = 128,
+}: { readonly [Name in keyof Settings]?: Settings[Name] | undefined }): Settings {
+  return { slots, maximumQueued, prefillTokens };
+}
+
+/** @throws GenerateError `OPTION_INVALID` */
+export function checkSchedulerOptions({ slots, maximumQueued, prefillTokens }: Settings): void {
+  if (!Number.isInteger(slots) || slots < 1) {
+    throw optionInvalid('slots', 'a positive integer', slots);
+  }
+  if (!Number.isInteger(prefillTokens) || prefillTokens < 1) {
+    throw optionInvalid('prefillTokens', 'a positive integer', prefillTokens);
+  }
+  if (!(maximumQueued >= 0)) {
+    throw optionInvalid('maximumQueued', 'a number of 0 or more', maximumQueued);
+  }
+}
+
 /** Milliseconds of steps after which timers and events get their turn. */
 const taskInterval = 8;
 
@@ -45,16 +69,8 @@ export class Scheduler {
 
   /** @throws GenerateError `OPTION_INVALID`, and what `createStates` throws */
   static async create(options: SchedulerOptions): Promise<Scheduler> {
-    const { languageModel, slots, maximumQueued, prefillTokens } = options;
-    if (!Number.isInteger(slots) || slots < 1) {
-      throw optionInvalid('slots', 'a positive integer', slots);
-    }
-    if (!Number.isInteger(prefillTokens) || prefillTokens < 1) {
-      throw optionInvalid('prefillTokens', 'a positive integer', prefillTokens);
-    }
-    if (!(maximumQueued >= 0)) {
-      throw optionInvalid('maximumQueued', 'a number of 0 or more', maximumQueued);
-    }
+    checkSchedulerOptions(options);
+    const { languageModel, slots } = options;
     return new Scheduler(options, await languageModel.createStates(slots));
   }
 
