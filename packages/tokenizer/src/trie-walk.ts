@@ -8,7 +8,7 @@ import type { ByteTrie } from './byte-trie.js';
  * dependent loads, so `walkLanes` runs four places of the text at once, with arithmetic in place of branches. Four
  * places can be worked on at once because a token never spans two bytes that are neighbours in no token: between them
  * the greedy segmentation has an end wherever it began (about one byte in five of ordinary text is such a place).
- * On the text of tools/bench one lane gave 176 MB/s, two 250, four 277; a table of the first two bytes gave nothing.
+ * On the text of tools/bench one lane gave 177 MB/s, two 235, four 255; a table of the first two bytes gave nothing.
  */
 
 /** Text of fewer bytes than this is not worth four lanes. */
