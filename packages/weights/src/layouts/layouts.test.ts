@@ -47,6 +47,7 @@ function model(config: RwkvConfig, seed = 7): DenseModel {
 
 const v7 = model(tinyConfig('7'));
 const v6 = model(tinyConfig('6'));
+const deep6 = model(tinyConfig('6', { layers: 4 }));
 const prefixed = (tensors: readonly RawDense[], prefix: string): RawDense[] =>
   tensors.map((tensor) => ({ ...tensor, name: prefix + tensor.name }));
 
@@ -202,6 +203,13 @@ cases.push(
     layout: 'gguf-rwkv6',
     expected: v6,
     ...gguf6Model(v6, { every: 1 }),
+    container: 'gguf',
+  },
+  {
+    title: 'gguf v6, rescaled every second of four layers',
+    layout: 'gguf-rwkv6',
+    expected: deep6,
+    ...gguf6Model(deep6, { every: 2 }),
     container: 'gguf',
   },
   { title: 'gguf v7', layout: 'gguf-rwkv7', expected: v7, ...gguf7Model(v7), container: 'gguf' },
