@@ -17,6 +17,7 @@ test('traffic counts weights, activations and states once', () => {
     trafficOf(createProgram(kind, { count: 2, format: 'f32' }), tokens);
   expect(bytes('matmul', 1)).toBe(4 * (768 * 768 + 2 * 768));
   expect(bytes('add', 32)).toBe(4 * 32 * 3 * 768);
+  expect(bytes('select-rows', 32)).toBe(4 * 2 * 768);
   // The state is read and written: 12 heads of 64 by 64.
   expect(bytes('wkv7', 1)).toBe(4 * 7 * 768 + 8 * 12 * 64 * 64);
 });

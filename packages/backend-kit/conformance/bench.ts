@@ -53,7 +53,11 @@ export function createProgram(
 export function trafficOf({ program, weights, ops }: BenchProgram, tokens: number): number {
   let bytes = 0;
   for (const op of ops) {
-    for (const { width } of [...readsOf(op), ...writesOf(op)]) bytes += 4 * width * tokens;
+    for (const { width, rows } of [...readsOf(op), ...writesOf(op)]) {
+      // One row is wanted, and select-rows reads no other.
+      const count = rows === 'R' || op.kind === 'select-rows' ? 1 : tokens;
+      bytes += 4 * width * count;
+    }
     for (const name of weightsOf(op)) {
       const weight = weights.find((one) => one.name === name)!;
       // Of a table only the rows of the tokens are read.

@@ -1,14 +1,79 @@
 /** Claims that are not true. */
-import type { OpKind } from '@rwkv-ts/backend';
+import type { CoarseKind, OpKind, OpOf } from '@rwkv-ts/backend';
 import { f16ToF32, f32ToF16 } from '@rwkv-ts/formats';
 import { lower } from '@rwkv-ts/program';
 import { primitiveKinds } from '../session.js';
 import type { BrokenBackend } from './types.js';
+import type { Fault } from './wrap.js';
 
 const withoutLinear = (ops: ReadonlySet<OpKind>) =>
   new Set([...ops].filter((kind) => kind !== 'linear'));
 
+/** A backend that claims a coarse kind and computes it from a changed op. */
+const claimed = <Kind extends CoarseKind>(
+  kind: Kind,
+  change: (op: OpOf<Kind>) => OpOf<Kind>,
+): Fault => ({
+  supports: (supports) => ({ ...supports, ops: new Set<OpKind>([...supports.ops, kind]) }),
+  program: (program) => {
+    const ops = program.ops.map((op) => (op.kind === kind ? change(op as OpOf<Kind>) : op));
+    return lower({ ...program, ops }, primitiveKinds);
+  },
+});
+
 export const claims: readonly BrokenBackend[] = [
+  {
+    name: 'claims shift-mix, and always mixes toward the previous token',
+    group: 'ops',
+    cases: /^shift-mix:/,
+    message: /^shift-mix, output 0/,
+    fault: () => claimed('shift-mix', (op) => ({ ...op, toward: 'previous' })),
+  },
+  {
+    name: 'claims shift-mix, and forgets the state of a step without wanted rows',
+    group: 'ops',
+    cases: /^shift-mix: toward the current/,
+    message: /no wanted rows, state/,
+    fault: () => ({
+      ...claimed('shift-mix', (op) => op),
+      run: (right, states) => async (batch) => {
+        const saved = await states.read(1);
+        const rows = await right(batch);
+        if (batch.wanted.length === 0) states.write(1, saved);
+        return rows;
+      },
+    }),
+  },
+  {
+    name: 'claims low-rank, and forgets its bias',
+    group: 'ops',
+    cases: /^low-rank:/,
+    message: /^low-rank/,
+    // The bias stays named, or the program would not be valid; its form makes it one half at most.
+    fault: () =>
+      claimed('low-rank', (op) =>
+        op.bias ? { ...op, bias: { ...op.bias, form: 'sigmoid' } } : op,
+      ),
+  },
+  {
+    name: 'claims prepare7, and mixes the value the wrong way',
+    group: 'ops',
+    cases: /^prepare7:/,
+    message: /^prepare7, output 3/,
+    fault: () =>
+      claimed('prepare7', (op) => {
+        if (!op.residual) return op;
+        const { v, first } = op.residual;
+        return { ...op, residual: { ...op.residual, v: first, first: v } };
+      }),
+  },
+  {
+    name: 'claims time-mix7, and gates with the receptance',
+    group: 'ops',
+    cases: /^time-mix7:/,
+    message: /^time-mix7, output 0/,
+    fault: () => claimed('time-mix7', (op) => ({ ...op, gate: op.r })),
+  },
   {
     name: 'claims linear, and forgets its activation',
     group: 'ops',
