@@ -9,7 +9,7 @@ import { allocate } from '../sources/checks.js';
 import { invalid, shown, unknownContainer, unsupported } from './failures.js';
 import { limits } from './limits.js';
 import { readPickle } from './pickle.js';
-import type { PickleTensor } from './pickle-values.js';
+import type { PickleStorage, PickleTensor } from './pickle-values.js';
 import { addTensor, rawFileOf } from './raw-file-of.js';
 import { stateDictOf } from './state-dict.js';
 import { extentOf, gather, isContiguous, mayOverlap } from './strided.js';
@@ -130,22 +130,7 @@ function tensorOf(archive: Archive, name: string, view: PickleTensor): RawTensor
   }
   const byteLength = tensorBytes({ file, tensor: name, shape, format });
   const itemBytes = tensorBytes({ file, tensor: name, shape: [1], format });
-  const entry = archive.entries.get(`${archive.prefix}data/${storage.key}`);
-  if (entry === undefined)
-    throw invalid(
-      file,
-      `the bytes of tensor ${shown(name)} (data/${shown(storage.key)}) are missing`,
-    );
-  if (entry.size !== storage.count * itemBytes) {
-    throw invalid(
-      file,
-      `the storage of tensor ${shown(name)} has ${entry.size} bytes, and ${storage.count} numbers of ${format} need ${storage.count * itemBytes}`,
-      {
-        expected: storage.count * itemBytes,
-        got: entry.size,
-      },
-    );
-  }
+  const entry = storageEntry(archive, { name, storage, itemBytes });
   requireInside(view, name, file);
   const read = (start: number, length: number, options: ReadOptions) =>
     readEntryRange(
@@ -170,6 +155,38 @@ function tensorOf(archive: Archive, name: string, view: PickleTensor): RawTensor
             read: (start, length) => read(start, length, options),
           }),
   };
+}
+
+interface StorageOf {
+  /** Of the tensor, for errors. */
+  readonly name: string;
+  readonly storage: PickleStorage;
+  readonly itemBytes: number;
+}
+
+/** The archive's entry of a storage, of exactly the size that the pickle says. */
+function storageEntry(
+  { source, entries, prefix }: Archive,
+  { name, storage, itemBytes }: StorageOf,
+): ZipEntry {
+  const file = source.name;
+  const entry = entries.get(`${prefix}data/${storage.key}`);
+  if (entry === undefined)
+    throw invalid(
+      file,
+      `the bytes of tensor ${shown(name)} (data/${shown(storage.key)}) are missing`,
+    );
+  if (entry.size !== storage.count * itemBytes) {
+    throw invalid(
+      file,
+      `the storage of tensor ${shown(name)} has ${entry.size} bytes, and ${storage.count} numbers of ${storage.format} need ${storage.count * itemBytes}`,
+      {
+        expected: storage.count * itemBytes,
+        got: entry.size,
+      },
+    );
+  }
+  return entry;
 }
 
 /** Elements that share a place are refused: nobody saves weights so, and it would let few bytes claim to be many. */

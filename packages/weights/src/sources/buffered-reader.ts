@@ -64,6 +64,11 @@ export function bufferedReader(
     position += length;
     return position - length - bufferStart;
   };
+  // `view` is looked up after `field`, which may replace it.
+  const number =
+    <Value>(length: number, get: (at: number) => Value) =>
+    async () =>
+      get(await field(length));
 
   return {
     get position() {
@@ -82,26 +87,11 @@ export function bufferedReader(
       const at = await field(length);
       return buffer.slice(at, at + length);
     },
-    u8: async () => {
-      const at = await field(1);
-      return view.getUint8(at);
-    },
-    u16: async () => {
-      const at = await field(2);
-      return view.getUint16(at, true);
-    },
-    u32: async () => {
-      const at = await field(4);
-      return view.getUint32(at, true);
-    },
-    i32: async () => {
-      const at = await field(4);
-      return view.getInt32(at, true);
-    },
-    u64: async () => {
-      const at = await field(8);
-      return view.getBigUint64(at, true);
-    },
+    u8: number(1, (at) => view.getUint8(at)),
+    u16: number(2, (at) => view.getUint16(at, true)),
+    u32: number(4, (at) => view.getUint32(at, true)),
+    i32: number(4, (at) => view.getInt32(at, true)),
+    u64: number(8, (at) => view.getBigUint64(at, true)),
     skip(length) {
       requireInside(length);
       position += length;
