@@ -17,6 +17,14 @@ const scaleOffsets: Readonly<Partial<Record<WeightFormat, readonly number[]>>> =
 
 const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
+/** The index of the first f32 whose exponent is all ones, or -1. */
+function scanWords(words: Uint32Array): number {
+  for (let i = 0; i < words.length; i++) {
+    if ((words[i]! & 0x7f800000) === 0x7f800000) return i;
+  }
+  return -1;
+}
+
 /** Two 16-bit numbers a step. Returns the index of the first 16-bit number whose exponent is all ones, or -1. */
 function scanPairs(words: Uint32Array, mask: number): number {
   const high = (mask << 16) >>> 0;
@@ -41,7 +49,7 @@ function scanPlain(format: 'f32' | 'f16' | 'bf16', bytes: Uint8Array): number {
   const width = format === 'f32' ? 4 : 2;
   if (!littleEndian || bytes.byteOffset % 4 !== 0) return scanBytes(bytes, { width, mask });
   const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >>> 2);
-  if (format === 'f32') return words.findIndex((word) => (word & 0x7f800000) === 0x7f800000);
+  if (format === 'f32') return scanWords(words);
   const found = scanPairs(words, mask);
   if (found >= 0 || bytes.length % 4 === 0) return found;
   const last = scanBytes(bytes.subarray(bytes.length - 2), { width: 2, mask });
