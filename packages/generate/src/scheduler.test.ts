@@ -212,6 +212,20 @@ describe('Scheduler', () => {
     expect(model.steps.length).toBeLessThan(60);
   });
 
+  it('starves nobody, even one token at a time beside those who never end', async () => {
+    const model = fake({ tokens: 1 });
+    await using scheduler = await create(model);
+    const stop = new AbortController();
+    const endless = [1, 2].map((token) =>
+      codeOf(greedy(scheduler, { prompt: [token], count: Infinity, signal: stop.signal }).done),
+    );
+    const others = [[3, 4, 5, 6], [7]].map((prompt) => greedy(scheduler, { prompt, count: 4 }));
+    await Promise.all(others.map(({ done }) => done));
+    expect(others[0]!.tokens).toEqual(expectedTokens([3, 4, 5, 6], 4));
+    stop.abort();
+    expect(await Promise.all(endless)).toEqual(['ABORTED', 'ABORTED']);
+  });
+
   it('puts what starts together into one batch', async () => {
     const model = fake();
     await using scheduler = await create(model);

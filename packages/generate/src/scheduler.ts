@@ -206,7 +206,6 @@ export class Scheduler {
       const count = sequence.rowsTaken;
       const from = offset;
       offset += count * width;
-      if (sequence.hasEnded()) continue;
       sequence.advance();
       try {
         let ends = count === 0 && sequence.remaining === 0;

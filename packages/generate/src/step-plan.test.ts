@@ -50,19 +50,28 @@ describe('planStep', () => {
 
   it('serves everybody who decodes where the limits have room, and bounds what prompts add', () => {
     fc.assert(
-      fc.property(sequences, prefillTokens, (all: Fake[], prefill) => {
-        const roomy = { tokens: 24, sequences: 8, wanted: 24 };
-        planStep(all, { limits: roomy, prefillTokens: prefill });
-        const ready = all.filter(({ paused, remaining }) => !paused && remaining > 0);
-        const decoding = ready.filter(({ remaining }) => remaining === 1);
-        expect(decoding.every(({ take }) => take === 1)).toBe(true);
-        if (decoding.length === 0) return;
-        const prompts = ready.reduce(
-          (sum, { take, remaining }) => sum + (remaining > 1 ? take : 0),
-          0,
-        );
-        expect(prompts).toBeLessThanOrEqual(prefill);
-      }),
+      fc.property(
+        sequences,
+        prefillTokens,
+        fc.nat(3),
+        fc.nat(30),
+        (all: Fake[], prefill, spare, more) => {
+          const ready = all.filter(({ paused, remaining }) => !paused && remaining > 0);
+          const decoding = ready.filter(({ remaining }) => remaining === 1);
+          const bound = decoding.length + 1 + spare;
+          planStep(all, {
+            limits: { tokens: bound + more, sequences: 8, wanted: bound },
+            prefillTokens: prefill,
+          });
+          expect(decoding.every(({ take }) => take === 1)).toBe(true);
+          if (decoding.length === 0) return;
+          const prompts = ready.reduce(
+            (sum, { take, remaining }) => sum + (remaining > 1 ? take : 0),
+            0,
+          );
+          expect(prompts).toBeLessThanOrEqual(prefill);
+        },
+      ),
       { numRuns: 2000 },
     );
   });
