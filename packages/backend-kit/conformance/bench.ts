@@ -15,13 +15,15 @@ const repeats = 4;
 /** How long a program is run for; the fastest run counts, which other work on the machine disturbs least. */
 const budgetMilliseconds = 150;
 
-const withMatrix: ReadonlySet<OpKind> = new Set([
-  'embed',
-  'matmul',
-  'linear',
-  'low-rank',
-  'shift-mix6',
-]);
+const formats = formatNames.filter(isWeightFormat);
+const plainFormats = formats.filter((format) => formatInfo(format).blockSize === 1);
+
+/** Products in every format; kinds whose ranks no block divides, and tables, in plain ones; others have no matrix. */
+function formatsOf(kind: OpKind): readonly WeightFormat[] {
+  if (kind === 'matmul' || kind === 'linear') return formats;
+  if (kind === 'embed' || kind === 'low-rank' || kind === 'shift-mix6') return plainFormats;
+  return ['f32'];
+}
 
 export interface BenchProgram {
   readonly program: Program;
@@ -132,21 +134,16 @@ async function runBench(
   return measure(backend, measurement);
 }
 
-/** A case per op kind, claimed format where the kind has a matrix, and T of 1 (generation) and 32 (a prompt). */
+/** A case per op kind, format where the kind has a matrix, and T of 1 (generation) and 32 (a prompt). */
 export function benchCases(report: (result: BenchResult) => void = print): CaseDefinition[] {
-  return Object.values(opCaseTable).flatMap(({ kind }) => {
-    const formats = withMatrix.has(kind) ? formatNames.filter(isWeightFormat) : (['f32'] as const);
-    return formats
-      .filter(
-        (format) => kind === 'matmul' || formatInfo(format).blockSize <= 1 || kind === 'linear',
-      )
-      .flatMap((format) =>
-        [1, 32].map((tokens) => ({
-          name: `${kind}, ${format}, T = ${tokens}`,
-          run: async (context: CaseContext) => {
-            report(await runBench(context, { kind, format, tokens }));
-          },
-        })),
-      );
-  });
+  return Object.values(opCaseTable).flatMap(({ kind }) =>
+    formatsOf(kind).flatMap((format) =>
+      [1, 32].map((tokens) => ({
+        name: `${kind}, ${format}, T = ${tokens}`,
+        run: async (context: CaseContext) => {
+          report(await runBench(context, { kind, format, tokens }));
+        },
+      })),
+    ),
+  );
 }

@@ -2,7 +2,7 @@
 import type { Batch, HostWeight, Program } from '@rwkv-ts/backend';
 import { assertSame, equal, rejects } from './assert.js';
 import { batchOf } from './batches.js';
-import { defaultLimits, handOver, open, type OpenOptions } from './session.js';
+import { defaultLimits, handOver, open, type OpenOptions, requiring } from './session.js';
 import { OpScope, tableRows } from './op-scope.js';
 import type { CaseContext, CaseDefinition } from './types.js';
 
@@ -190,7 +190,7 @@ const each = <Item>(
     run: (context: CaseContext) => run(context, item, name),
   }));
 
-export const errorCases: readonly CaseDefinition[] = [
+export const errorCases: readonly CaseDefinition[] = requiring(model.program, [
   ...each(invalidBatches, rejectBatch, 'BATCH_INVALID'),
   { name: 'BATCH_INVALID: more wanted rows than the limit', run: wantedLimit },
   { name: 'BATCH_INVALID between valid batches that are queued', run: rejectedInQueue },
@@ -211,4 +211,4 @@ export const errorCases: readonly CaseDefinition[] = [
   ),
   { name: 'weights and states beyond the program’s are allowed', run: moreThanNeeded },
   ...each(invalidWeights, uploadRejects, 'WEIGHT_INVALID'),
-];
+]);

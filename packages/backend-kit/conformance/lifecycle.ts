@@ -1,12 +1,29 @@
 /** Group `lifecycle`: who owns what, for how long, in which order, and that everything is given back. */
 import type { Backend, HostWeight } from '@rwkv-ts/backend';
-import { assertSame, check, equal, fail, rejects, throws, throwsOrRejects } from './assert.js';
+import {
+  assertClose,
+  assertSame,
+  check,
+  equal,
+  fail,
+  rejects,
+  throws,
+  throwsOrRejects,
+} from './assert.js';
 import { batchOf } from './batches.js';
-import { defaultLimits, handOver, open, type OpenOptions, type Session } from './session.js';
+import {
+  defaultLimits,
+  handOver,
+  open,
+  type OpenOptions,
+  requiring,
+  type Session,
+} from './session.js';
 import { OpScope } from './op-scope.js';
+import { opBound } from './tolerance.js';
 import type { CaseContext, CaseDefinition } from './types.js';
 
-/** embed → shift → add → matmul: a step whose rows depend on the one before it, of kinds every backend has. */
+/** embed → shift → add → matmul: a step whose rows depend on the one before it. */
 function createModel(seed = 3): OpenOptions {
   const scope = new OpScope({ seed });
   const x = scope.input(24);
@@ -181,7 +198,14 @@ async function sharedStates({ backend }: CaseContext): Promise<void> {
   states.reset(0);
   await session.run(batch());
   const expected = await session.run(batch());
-  assertSame(rows, expected, 'a second executable after the first, on the same states');
+  // Other limits may mean other kernels, so the bits need not agree.
+  assertClose({
+    got: rows,
+    want: expected,
+    width: 33,
+    bound: opBound('matmul', backend.supports),
+    where: 'a second executable after the first, on the same states',
+  });
 }
 
 async function arraysAreReusable({ backend }: CaseContext): Promise<void> {
@@ -288,7 +312,7 @@ async function sourceIsClosed({ create }: CaseContext): Promise<void> {
   equal(backend.bytes, 0, 'bytes after a failed upload');
 }
 
-export const lifecycleCases: readonly CaseDefinition[] = [
+export const lifecycleCases: readonly CaseDefinition[] = requiring(model.program, [
   { name: 'dispose is idempotent', run: disposeTwice },
   { name: 'use after dispose is DISPOSED', run: useAfterDispose },
   { name: 'disposing of a backend disposes of its handles', run: backendTakesChildren },
@@ -302,4 +326,4 @@ export const lifecycleCases: readonly CaseDefinition[] = [
   { name: 'bytes are counted, and return to zero', run: bytesReturn },
   { name: 'a throwing source of weights passes through and frees', run: throwingSource },
   { name: 'a failed upload closes its source', run: sourceIsClosed },
-];
+]);

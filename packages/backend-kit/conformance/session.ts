@@ -13,6 +13,7 @@ import type {
 } from '@rwkv-ts/backend';
 import { coarseKinds, lower, opKinds } from '@rwkv-ts/program';
 import { createReferenceBackend } from '@rwkv-ts/reference';
+import type { CaseDefinition } from './types.js';
 
 export interface OpenOptions {
   readonly program: Program;
@@ -82,6 +83,21 @@ export function unclaimedKinds({ supports }: Backend, program: Program): OpKind[
   const claimed = [...coarseKinds].filter((kind) => supports.ops.has(kind));
   const { ops } = lower(program, new Set<OpKind>([...primitiveKinds, ...claimed]));
   return [...new Set(ops.map((op) => op.kind))].filter((kind) => !supports.ops.has(kind));
+}
+
+/** The same cases, skipped where the backend does not claim what their program is made of. */
+export function requiring(
+  program: Program,
+  cases: readonly CaseDefinition[],
+): readonly CaseDefinition[] {
+  return cases.map(({ name, run }) => ({
+    name,
+    run: async (context) => {
+      const missing = unclaimedKinds(context.backend, program);
+      if (missing.length > 0) context.skip(`the case needs ${missing.join(', ')}`);
+      await run(context);
+    },
+  }));
 }
 
 /** Little-endian f32 numbers as a snapshot holds them. */

@@ -1,3 +1,4 @@
+import { BackendError, type OpKind } from '@rwkv-ts/backend';
 import { describe, expect, test } from 'vitest';
 import { type ConformanceGroup, listConformanceCases } from '../index.js';
 import { claims } from './claims.js';
@@ -30,6 +31,33 @@ async function firstFailure(
 
 test('the same wrapper without a fault passes everything', async () => {
   expect(await firstFailure(() => ({}), {})).toBeUndefined();
+});
+
+test('a backend that claims the least passes, and only what it claims is run', async () => {
+  const ops = new Set<OpKind>(['embed', 'select-rows', 'matmul']);
+  const least = (): Fault => ({
+    supports: (supports) => ({ ...supports, ops, weightFormats: new Set(['f32'] as const) }),
+    weight: (weight) => {
+      if (weight.format === 'f32') return weight;
+      throw new BackendError({ code: 'UNSUPPORTED_WEIGHT_FORMAT', message: weight.format });
+    },
+    program: (program) => {
+      const unclaimed = program.ops.find(({ kind }) => !ops.has(kind));
+      if (!unclaimed) return program;
+      throw new BackendError({ code: 'UNSUPPORTED_OP', message: unclaimed.kind });
+    },
+  });
+  const cases = listConformanceCases({ create: () => createBroken(least()) });
+  const outcomes = await Promise.all(
+    cases.map(async ({ group, name, run }) => ({ group, name, ...(await run()) })),
+  );
+  const ran = outcomes.filter(({ skipped }) => skipped === undefined);
+  const opsRun = ran.filter(({ group }) => group === 'ops').map(({ name }) => name.split(':')[0]);
+  expect(new Set(opsRun)).toEqual(ops);
+  const formatsRun = ran.filter(({ group }) => group === 'formats').map(({ name }) => name);
+  expect(formatsRun.every((name) => name.startsWith('f32: '))).toBe(true);
+  expect(ran.some(({ group }) => group === 'state')).toBe(true);
+  expect(ran.some(({ group }) => group === 'models')).toBe(false);
 });
 
 describe('each broken backend fails in its group', () => {
