@@ -27,6 +27,11 @@ const presets = {
     frequencyPenalty: 0.2,
     penaltyDecay: 0.99,
   },
+  /**
+   * Byte-level models. A word is several draws, each of which can spoil it, so the tail is cut relative to the likeliest
+   * byte; and letters must recur, so nothing is penalised.
+   */
+  bytes: { temperature: 0.8, minP: 0.2 },
   /** Facts, retrieval, code, tool calls: no penalties. */
   conservative: { temperature: 0.3, topP: 0.3, presencePenalty: 0, frequencyPenalty: 0 },
   /** G1 reasoning models: the example of rwkv_lightning. */
