@@ -241,6 +241,18 @@ describe('Conversation', () => {
     expect(await codeOf(() => conversation.send('two'))).toBe('FORWARD_FAILED');
     expect(await codeOf(() => conversation.regenerate())).toBe('FORWARD_FAILED');
     expect(conversation.messages).toEqual(messages);
+    // Also when something had been said already.
+    const chunks: ChatChunk[] = [];
+    fake.beforeStep = () => {
+      if (chunks.some(({ text }) => text !== '')) throw new Error('lost');
+      return new Promise((resolve) => setTimeout(resolve, 1));
+    };
+    const failing = (async () => {
+      for await (const chunk of conversation.stream('two')) chunks.push(chunk);
+    })();
+    expect(await codeOf(() => failing)).toBe('FORWARD_FAILED');
+    expect(chunks.length).toBeGreaterThan(1);
+    expect(conversation.messages).toEqual(messages);
     fake.beforeStep = undefined;
     expect((await conversation.send('two')).text).toBe('answer to two');
   });

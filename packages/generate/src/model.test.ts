@@ -195,6 +195,22 @@ describe('generate and stream', () => {
     for (const text of ['a', 'ab', '. ', 'é']) expect(await repeat(text)).not.toBe(text.repeat(3));
   });
 
+  it('never sample an id that no text has', async () => {
+    const padded = V + 20;
+    await using model = await open(
+      new FakeModel({ vocabularySize: padded, next: () => padded - 3 }),
+    );
+    const options: GenerateOptions = {
+      temperature: 1,
+      topP: 1,
+      maxTokens: 20,
+      ignoreEndOfText: true,
+    };
+    const { tokens } = await model.generate('x', { ...options, bannedTokens: [7] });
+    expect(tokens.length).toBe(20);
+    expect(tokens.every((token) => token < V && token !== 7)).toBe(true);
+  });
+
   it('abort with what there is', async () => {
     const languageModel = hashed();
     await using model = await open(languageModel, { slots: 1 });

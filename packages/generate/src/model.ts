@@ -30,7 +30,6 @@ import {
   type ResolvedGenerateOptions,
   resolveGenerateOptions,
 } from './options.js';
-import { penaltyExemptTokens } from './penalty-exempt.js';
 import {
   type PromptContext,
   type PromptStart,
@@ -43,6 +42,7 @@ import { blocksOf, snapshotOf } from './state-blocks.js';
 import { type StateFile, decodeState, encodeState } from './state-file.js';
 import { StopMatcher } from './stop-matcher.js';
 import { streamOf } from './stream.js';
+import { type TokenClasses, tokenClasses } from './token-classes.js';
 
 /**
  * A model on its own terms: `loadModel` makes one from a file. Any number of calls may run at the same time; they share
@@ -58,7 +58,7 @@ export class Model implements AsyncDisposable {
   readonly initialState: ModelState | undefined;
   readonly #scheduler: Scheduler;
   readonly #owned: readonly AsyncDisposable[];
-  #penaltyExempt: ReadonlySet<number> | undefined;
+  #tokenClasses: TokenClasses | undefined;
   #disposing: Promise<void> | undefined;
 
   private constructor(scheduler: Scheduler, options: CreateModelOptions) {
@@ -311,10 +311,13 @@ export class Model implements AsyncDisposable {
   ): Generation {
     if (stops.length > 0) requireTokenizer(this.tokenizer, this.vocabularySize);
     const endOfText = ignoreEndOfText ? undefined : this.tokenizer?.endOfText;
+    this.#tokenClasses ??= tokenClasses(this.tokenizer, this.vocabularySize);
+    const { penaltyExempt, missing } = this.#tokenClasses;
     return new Generation({
       sampler: createSampler(this.vocabularySize, {
         ...sampling,
-        penaltyExempt: sampling.penaltyExempt ?? this.#defaultExempt(),
+        penaltyExempt: sampling.penaltyExempt ?? penaltyExempt,
+        bannedTokens: [...missing, ...(sampling.bannedTokens ?? [])],
       }),
       decoder: this.tokenizer?.createDecoder(),
       stops: new StopMatcher(stops),
@@ -328,13 +331,6 @@ export class Model implements AsyncDisposable {
               queue.push(chunk);
             },
     });
-  }
-
-  #defaultExempt(): ReadonlySet<number> {
-    this.#penaltyExempt ??= new Set(
-      this.tokenizer === undefined ? [] : penaltyExemptTokens(this.tokenizer, this.vocabularySize),
-    );
-    return this.#penaltyExempt;
   }
 
   #resultOf({
