@@ -39,7 +39,6 @@ async function check(name) {
   }
   const tarball = readFileSync(join(folder, packed.stdout.trim().split('\n').at(-1)));
   const { messages } = await publint({
-    pkgDir: packageFolder,
     strict: true,
     pack: { tarball: new Uint8Array(tarball).buffer },
   });
