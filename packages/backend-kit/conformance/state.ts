@@ -74,6 +74,17 @@ async function roundTrip({ backend }: CaseContext): Promise<void> {
   unaligned.set(snapshot(9), 1);
   states.write(0, unaligned.subarray(1));
   assertSame(await states.read(0), snapshot(9), 'a snapshot at an odd address');
+  const lent = SharingBytes.from(snapshot(7));
+  states.write(0, lent);
+  lent.fill(0xff);
+  assertSame(await states.read(0), snapshot(7), 'a snapshot whose slice() shares memory');
+}
+
+/** As Node's Buffer, which readFile gives: its `slice` is no copy. */
+class SharingBytes extends Uint8Array<ArrayBuffer> {
+  override slice(start?: number, end?: number): Uint8Array<ArrayBuffer> {
+    return this.subarray(start, end);
+  }
 }
 
 async function snapshotsBelongToTheReader({ backend }: CaseContext): Promise<void> {

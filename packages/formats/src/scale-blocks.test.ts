@@ -28,6 +28,13 @@ describe('scaleBlocks', () => {
     }
   });
 
+  it('leaves its input alone, a Node Buffer too', () => {
+    const bytes = Buffer.from(roomyBlocks('q8_0'));
+    const before = Uint8Array.from(bytes);
+    expect(scaleBlocks('q8_0', bytes, 1)).toMatchObject({ exact: true });
+    expect(Uint8Array.from(bytes)).toEqual(before);
+  });
+
   it('counts the blocks that would round or overflow, and changes nothing', () => {
     const values = new Float32Array(96);
     values.fill(1, 0, 32).fill(127 * 2 ** -15, 32, 64);

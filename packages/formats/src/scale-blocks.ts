@@ -23,7 +23,8 @@ export function scaleBlocks(format: FormatName, bytes: Uint8Array, exponent: num
   }
   const { bytesPerBlock, scales } = codecOf(format);
   countIn(format, bytes.length);
-  const scaled = bytes.slice();
+  // A copy for certain: `slice` of a Node Buffer is only a view.
+  const scaled = new Uint8Array(bytes);
   if (exponent === 0) return { exact: true, bytes: scaled };
   if (scales.length === 0 && bytes.length > 0) {
     return { exact: false, inexact: bytes.length / bytesPerBlock };

@@ -85,6 +85,12 @@ describe('state files', () => {
     shifted.set(bytes, 3);
     expect(decodeState(shifted.subarray(3), model).state.snapshot).toEqual(state.snapshot);
     expect(craft(goodHeader, state.snapshot)).toEqual(bytes);
+    // What Node's readFile gives; its slice() shares memory, so a copy has to be made another way.
+    const file = Buffer.from(bytes);
+    const read = decodeState(file, model).state;
+    file.fill(0xff);
+    expect(read.snapshot).toEqual(state.snapshot);
+    expect(Buffer.isBuffer(read.snapshot)).toBe(false);
   });
 
   it('of another model are refused with both fingerprints', () => {

@@ -80,7 +80,7 @@ export function decodeState(bytes: Uint8Array, model: StateFileModel): StateFile
     throw invalid('pending token ids', `below ${model.vocabularySize}`, outside);
   }
   const payload = bytes.subarray(prefixBytes + jsonBytes, bytes.length - digestBytes);
-  const snapshot = header.blocks.length === 0 ? undefined : payload.slice();
+  const snapshot = header.blocks.length === 0 ? undefined : new Uint8Array(payload);
   checkBlocks(header, model, payload);
   return {
     state: new ModelState({ ...header, snapshot }),

@@ -113,7 +113,8 @@ export class HostStates implements ReferenceStates {
     if (bytes.length !== expected) {
       throw stateInvalid('length of the snapshot', `${expected} bytes`, bytes.length);
     }
-    const copy = bytes.slice();
+    // A copy for certain: `slice` of a Node Buffer is only a view.
+    const copy = new Uint8Array(bytes);
     this.#queue.enqueueSync(() => {
       const view = new DataView(copy.buffer);
       let at = 0;

@@ -89,9 +89,9 @@ function gather<Elements extends Uint16Array | Uint32Array | Float32Array>(
   }
 }
 
-/** Typed arrays need their own alignment; a file's bytes may stand anywhere. */
+/** Typed arrays need their own alignment; a file's bytes may stand anywhere. (`slice` of a Node Buffer would not copy.) */
 function aligned(bytes: Uint8Array, width: number): Uint8Array {
-  return bytes.byteOffset % width === 0 ? bytes : bytes.slice();
+  return bytes.byteOffset % width === 0 ? bytes : new Uint8Array(bytes);
 }
 
 function gatherPlain(
@@ -144,7 +144,7 @@ export async function materialise({
     elementCount(only.shape) === elementCount(only.tensor.shape);
   if (whole && only.tensor.format === format) {
     const { bytes, shared } = await reader.read(only.tensor, options);
-    return rescale({ format, bytes: shared ? bytes.slice() : bytes }, piece.exponent);
+    return rescale({ format, bytes: shared ? new Uint8Array(bytes) : bytes }, piece.exponent);
   }
   const target = new Uint8Array(bytesFor(format, elementCount(shape)));
   let at = 0;

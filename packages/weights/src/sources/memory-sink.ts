@@ -22,7 +22,8 @@ export function memorySink(): MemorySink {
   return {
     async write(bytes) {
       requireState('open', 'write to');
-      parts.push(bytes.slice());
+      // `slice` of a Node Buffer would not copy.
+      parts.push(new Uint8Array(bytes));
     },
     async close() {
       requireState('open', 'close');

@@ -18,7 +18,8 @@ export function memorySource(
     async read(offset: number, length: number, { signal }: ReadOptions = {}) {
       throwIfAborted(name, signal);
       checkRange({ name, size }, offset, length);
-      return bytes.slice(offset, offset + length);
+      // `slice` of a Node Buffer would not copy.
+      return new Uint8Array(bytes.subarray(offset, offset + length));
     },
     async [Symbol.asyncDispose]() {},
   };

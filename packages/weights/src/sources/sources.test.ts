@@ -27,6 +27,11 @@ afterAll(() => rm(folder, { recursive: true }));
 const makers: readonly (readonly [string, () => Promise<ByteSource>])[] = [
   ['memory', async () => memorySource(bytes, { name: 'm' })],
   [
+    'a Node Buffer',
+    // Its slice() shares memory.
+    async () => memorySource(Buffer.from(bytes)),
+  ],
+  [
     'a view into memory',
     async () => memorySource(new Uint8Array([0, ...bytes, 0]).subarray(1, -1)),
   ],
