@@ -8,7 +8,7 @@ import {
 import type { FinishReason, GenerationResult, StreamChunk, TokenLogprob } from './generation.js';
 import type { Model } from './model.js';
 import { omit } from './omit.js';
-import type { GenerateOptions, Prompt } from './options.js';
+import { type GenerateOptions, presetFor, type Prompt } from './options.js';
 import { requireTokenizer } from './prompt-start.js';
 import { ReasoningSplitter } from './reasoning.js';
 
@@ -88,7 +88,7 @@ export async function* answer(
   const said = { text: '', reasoning: '' };
   for await (const { text, finishReason, result, ...token } of model.stream(
     prompt,
-    generateOptions(template, options),
+    generateOptions(template, { options, tokenizer: model.tokenizer }),
   )) {
     const part = splitter.push(text);
     const rest = result === undefined ? { text: '', reasoning: '' } : splitter.flush();
@@ -118,10 +118,13 @@ function ending(
 }
 
 /** The chat's own options go to the template; the rest, completed, to the generation. */
-function generateOptions(template: ChatPrompt, options: ChatOptions): GenerateOptions {
+function generateOptions(
+  template: ChatPrompt,
+  { options, tokenizer }: { options: ChatOptions; tokenizer: Tokenizer | undefined },
+): GenerateOptions {
   const { think, stop = [] } = options;
   return {
-    preset: think === 'think' ? 'reasoning' : 'rwkv-chat',
+    preset: presetFor(tokenizer, think === 'think' ? 'reasoning' : 'rwkv-chat'),
     maxTokens: think === 'think' ? 4096 : 1024,
     ...omit(options, 'style', 'think', 'thinkLength', 'opener'),
     stop: [...template.stops, ...(typeof stop === 'string' ? [stop] : stop)],

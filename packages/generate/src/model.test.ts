@@ -1,3 +1,4 @@
+/** Over 400 lines because one fake model serves every law of `Model`; they are told one after the other. */
 import { byteTokenizer } from '@rwkv-ts/tokenizer';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';

@@ -28,6 +28,7 @@ import {
   type GenerateOptions,
   type Prompt,
   type ResolvedGenerateOptions,
+  presetFor,
   resolveGenerateOptions,
 } from './options.js';
 import {
@@ -273,7 +274,10 @@ export class Model implements AsyncDisposable {
     queue?: ChunkQueue<StreamChunk>,
   ): Promise<GenerationResult> {
     this.#requireOpen();
-    const resolved = resolveGenerateOptions(options, this.vocabularySize);
+    const resolved = resolveGenerateOptions(options, {
+      vocabularySize: this.vocabularySize,
+      defaultPreset: presetFor(this.tokenizer, 'pipeline'),
+    });
     const start = nonEmptyStartOf({ ...resolved, prompt }, this.#context);
     const generation = this.#createGeneration(resolved, queue);
     let snapshot: Uint8Array | undefined;

@@ -1,4 +1,5 @@
 import { type SamplerOptions, samplerPresets } from '@rwkv-ts/sampler';
+import type { Tokenizer } from '@rwkv-ts/tokenizer';
 import { GenerateError, optionInvalid } from './errors.js';
 import type { ModelState } from './model-state.js';
 
@@ -9,7 +10,10 @@ export type SamplerPresetName = keyof typeof samplerPresets;
 
 /** How a text goes on. Sampler options override those of the preset, one by one. */
 export interface GenerateOptions extends SamplerOptions {
-  /** Sampler settings by name. Default: `pipeline`; in a chat `rwkv-chat`, or `reasoning` when the model thinks. */
+  /**
+   * Sampler settings by name. Default: `pipeline`; in a chat `rwkv-chat`, or `reasoning` when the model thinks. Models that
+   * read and write bytes: `bytes`, as the others would penalise the letters of words.
+   */
   readonly preset?: SamplerPresetName;
   /** Most tokens to make: a positive integer, or Infinity. Default 256. */
   readonly maxTokens?: number;
@@ -31,6 +35,14 @@ export interface GenerateOptions extends SamplerOptions {
   readonly signal?: AbortSignal;
 }
 
+/** The sampler settings of a model whose caller names none. */
+export function presetFor(
+  tokenizer: Tokenizer | undefined,
+  usual: SamplerPresetName,
+): SamplerPresetName {
+  return tokenizer?.name === 'bytes' ? 'bytes' : usual;
+}
+
 /** `GenerateOptions` with everything decided but what depends on the tokenizer. */
 export interface ResolvedGenerateOptions {
   readonly sampling: SamplerOptions;
@@ -48,10 +60,10 @@ export interface ResolvedGenerateOptions {
 /** @throws GenerateError `OPTION_INVALID` */
 export function resolveGenerateOptions(
   options: GenerateOptions,
-  vocabularySize: number,
+  { vocabularySize, defaultPreset }: { vocabularySize: number; defaultPreset: SamplerPresetName },
 ): ResolvedGenerateOptions {
   const {
-    preset = 'pipeline',
+    preset = defaultPreset,
     maxTokens = 256,
     stop = [],
     stopTokens = [],

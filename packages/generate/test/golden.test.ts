@@ -27,6 +27,10 @@ const precisions = [
 ] as const;
 const limits = { tokens: 256, sequences: 6, wanted: 256 };
 const report: string[] = [];
+const targets = [
+  { sequence: 's17', slot: 6 },
+  { sequence: 's100', slot: 7 },
+] as const;
 
 interface Loaded extends AsyncDisposable {
   readonly executable: Executable;
@@ -43,7 +47,7 @@ async function load(
   await using file = await openModel(source);
   const program = lower(buildProgram(file.config), backend.supports.ops);
   const weights = await backend.upload(file.weights({ claimed: backend.supports.weightFormats }));
-  const states = (await backend.createStates(program.states, 8)) as ReferenceStates;
+  const states = await backend.createStates(program.states, 8);
   const executable = await backend.compile(program, { weights, states }, limits);
   const expected = readExpected(goldenPath(model.folder, model.expected));
   return {
@@ -211,16 +215,12 @@ describe.skipIf(!goldenFolder)(`golden models${goldenFolder ? '' : ` (${goldenMi
             const strangers = [3, 4, 5]
               .filter(() => random(2) === 0)
               .map((slot) => ({
+                sequence: undefined,
                 slot,
                 tokens: Array.from({ length: 1 + random(12) }, () => random(width)),
                 wanted: random(2) === 0 ? ('all' as const) : ('none' as const),
               }));
-            const ours = (
-              [
-                ['s17', 6],
-                ['s100', 7],
-              ] as const
-            ).flatMap(([sequence, slot]) => {
+            const ours = targets.flatMap(({ sequence, slot }) => {
               const tokens = waiting[sequence].shift();
               return tokens ? [{ sequence, slot, tokens, wanted: 'all' as const }] : [];
             });
@@ -229,7 +229,7 @@ describe.skipIf(!goldenFolder)(`golden models${goldenFolder ? '' : ` (${goldenMi
             let at = 0;
             for (const part of parts) {
               const count = part.wanted === 'all' ? part.tokens.length * width : 0;
-              if ('sequence' in part) rows[part.sequence].push(...result.subarray(at, at + count));
+              if (part.sequence) rows[part.sequence].push(...result.subarray(at, at + count));
               at += count;
             }
           }

@@ -55,7 +55,7 @@ async function logitsOf(
     { weights, states },
     { tokens: length, sequences: 1, wanted: 1 },
   );
-  return executable.run({
+  return await executable.run({
     tokens: Uint32Array.from(model.prompt_token_ids),
     starts: Uint32Array.of(0, length),
     slots: Uint32Array.of(0),
