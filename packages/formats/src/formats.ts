@@ -15,7 +15,7 @@ import { iq3xxs } from './formats/iq3-xxs.js';
 import { iq4nl } from './formats/iq4-nl.js';
 import { iq4xs } from './formats/iq4-xs.js';
 import { mxfp4 } from './formats/mxfp4.js';
-import { f64, i16, i32, i64, i8 } from './formats/numbers.js';
+import { bool, f64, i16, i32, i64, i8, u8 } from './formats/numbers.js';
 import { nvfp4 } from './formats/nvfp4.js';
 import { q10 } from './formats/q1-0.js';
 import { q20 } from './formats/q2-0.js';
@@ -69,6 +69,8 @@ const otherCodecs = {
   mxfp4,
   nvfp4,
   f64,
+  bool,
+  u8,
   i8,
   i16,
   i32,

@@ -37,5 +37,7 @@ it('the other plain numbers', () => {
   const i32 = bytesOf(Int32Array.of(-5, 16777217, 16777219));
   expect([...decode('i32', i32)]).toEqual([-5, 16777216, 16777220]);
   expect([...decode('i16', bytesOf(Int16Array.of(-32768, 32767)))]).toEqual([-32768, 32767]);
+  expect([...decode('u8', Uint8Array.of(0, 1, 128, 255))]).toEqual([0, 1, 128, 255]);
+  expect([...decode('bool', Uint8Array.of(0, 1, 2))]).toEqual([0, 1, 1]);
   expect([...decode('i8', bytesOf(Int8Array.of(-128, 127)))]).toEqual([-128, 127]);
 });

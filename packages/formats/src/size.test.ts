@@ -51,6 +51,8 @@ describe('sizes', () => {
       mxfp4: 4.25,
       nvfp4: 4.5,
       f64: 64,
+      bool: 8,
+      u8: 8,
       i8: 8,
       i16: 16,
       i32: 32,

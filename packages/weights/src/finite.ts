@@ -2,6 +2,7 @@
 import type { WeightFormat } from '@rwkv-ts/backend';
 import { f16ToF32, formatInfo } from '@rwkv-ts/formats';
 import { WeightsError } from './errors.js';
+import { littleEndian } from './layouts/f32-bytes.js';
 
 /** Where a block format keeps its f16 scales and minima, in bytes from the start of a block. */
 const scaleOffsets: Readonly<Partial<Record<WeightFormat, readonly number[]>>> = {
@@ -14,8 +15,6 @@ const scaleOffsets: Readonly<Partial<Record<WeightFormat, readonly number[]>>> =
   q5_k: [0, 2],
   q6_k: [208],
 };
-
-const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 /** The index of the first f32 whose exponent is all ones, or -1. */
 function scanWords(words: Uint32Array): number {

@@ -1,6 +1,6 @@
 /** An opened model: what it is, and its weights as a stream of canonical tensors, one in memory at a time. */
 import type { HostWeight, WeightFormat } from '@rwkv-ts/backend';
-import { bytesForShape, convertFormat, decode, encode } from '@rwkv-ts/formats';
+import { bytesForShape, convertFormat } from '@rwkv-ts/formats';
 import type { RwkvConfig } from '@rwkv-ts/model';
 import { type AdapterFiles, type AdapterStep, readAdapter } from './adapters/load-adapter.js';
 import { WeightsError } from './errors.js';
@@ -8,6 +8,7 @@ import { expectFinite } from './finite.js';
 import { canonicalise, type CanonicalReading, pieceSources } from './layouts/canonical.js';
 import { deduceConfig } from './layouts/deduce-config.js';
 import { detectLayout, readLayout } from './layouts/detect.js';
+import { bytesOfF32, f32OfBytes } from './layouts/f32-bytes.js';
 import { type MatchedWeight, matchWeights } from './layouts/match.js';
 import { materialise, pieceFormat, TensorReader } from './layouts/materialise.js';
 import {
@@ -117,8 +118,13 @@ function interpret(
     if (dropped.length > 0)
       notes.push('ln0 was ignored: the embedding table has already gone through it.');
   }
-  const weights = matchWeights({ config, pieces, unknown: reading.unknown, file: file.name });
-  return { reading, canonical, config, weights, notes };
+  if (configJson?.['tie_word_embeddings'] === true && !pieces.has('head.weight')) {
+    pieces.set('head.weight', { ...pieces.get('emb.weight')!, name: 'head.weight' });
+    notes.push('The head is the embedding table: config.json ties them.');
+  }
+  const matched = matchWeights({ config, pieces, unknown: reading.unknown, file });
+  notes.push(...matched.notes);
+  return { reading, canonical, config, weights: matched.weights, notes };
 }
 
 function addAdapters(
@@ -209,11 +215,11 @@ async function deliver(
   const { name, shape, piece, steps } = weight;
   let { format, bytes } = await materialise({ piece, shape, reader, signal });
   if (steps.length > 0) {
-    const values = decode(format, bytes);
+    const values = f32OfBytes(format, bytes);
     const matrix = { values, out: shape[0]!, in: shape[1]! };
     for (const step of steps) await step(matrix, signal ? { signal } : {});
     format = 'f32';
-    bytes = encode('f32', values);
+    bytes = bytesOfF32(values);
   }
   expectFinite({ name, from: pieceSources(piece), format, bytes });
   const converted = claimed ? convertFormat({ format, shape, bytes }, claimed) : { format, bytes };
@@ -269,7 +275,8 @@ export function modelOfRawFile(
     }
   }
 
-  const states = new Map([...canonical.states, ...adapted.states]);
+  // An adapter's states replace the file's as a whole: the two may be stored in different orders.
+  const states = adapted.states.size > 0 ? adapted.states : canonical.states;
   // web-rwkv's converter turns every time_state; adapters' files are official ones.
   const turned = reading.layout === 'web-rwkv-st' && adapted.states.size === 0;
   return {

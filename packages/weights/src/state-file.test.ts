@@ -71,7 +71,8 @@ describe('openStateFile', () => {
       'value-key',
     );
     const safetensors = writeSafetensorsRaw({ tensors: encoded(tensors()) });
-    expectOrder(await open(safetensors, { config: tinyConfig('6') }, 'state.st'), 'value-key');
+    for (const name of ['state.st', 'https://host/state.st?download=true'])
+      expectOrder(await open(safetensors, { config: tinyConfig('6') }, name), 'value-key');
     expectOrder(
       await open(safetensors, { config: tinyConfig('6') }, 'state.safetensors'),
       'key-value',
@@ -95,6 +96,19 @@ describe('openStateFile', () => {
     expectOrder(await file.initialStates!({ orientation: 'key-value' }), 'key-value');
     await using plain = await openBytes(officialPth(model));
     expect(plain.initialStates).toBeUndefined();
+  });
+
+  it('refuses two states of one layer, in a state file and in a model', async () => {
+    const [first] = tensors();
+    const twice = [...tensors(), { ...first!, name: `model.${first!.name}` }];
+    const file = writePth({ tensors: encoded(twice) });
+    await expect(open(file, { config: tinyConfig('7') })).rejects.toMatchObject({
+      code: 'TENSOR_DUPLICATE',
+    });
+    const model = officialTensors(randomModel(tinyConfig('7')));
+    const other = { ...first!, name: first!.name.replace('blocks.0', 'blocks.00') };
+    const inModel = writePth({ tensors: encoded([...model, ...tensors(), other]) });
+    await expect(openBytes(inModel)).rejects.toMatchObject({ code: 'TENSOR_DUPLICATE' });
   });
 
   const wrong: { title: string; bytes: Uint8Array; config: RwkvConfig; says: RegExp }[] = [

@@ -2,6 +2,7 @@
 import type { RwkvConfig } from '@rwkv-ts/model';
 import { decode } from '@rwkv-ts/formats';
 import type { ByteSource } from './byte-source.js';
+import { refuseDuplicate } from './layouts/canonical.js';
 import { stripWrapper } from './layouts/names.js';
 import type { Piece } from './layouts/types.js';
 import { viewOf } from './layouts/view.js';
@@ -55,11 +56,18 @@ export async function statesOfRawFile(
   const others: RawTensor[] = [];
   for (const [name, tensor] of file.tensors) {
     const match = /^blocks\.(\d{1,4})\.att\.time_state$/.exec(stripWrapper(name));
-    if (match) states.set(Number(match[1]), { name, parts: [viewOf(tensor)] });
-    else others.push(tensor);
+    if (!match) {
+      others.push(tensor);
+      continue;
+    }
+    const [canonical, layer] = match;
+    const state: Piece = { name: canonical, parts: [viewOf(tensor)] };
+    const previous = states.get(Number(layer));
+    if (previous) refuseDuplicate(previous, state);
+    states.set(Number(layer), state);
   }
   if (states.size > 0) {
-    const converted = file.container === 'safetensors' && /\.st$/i.test(file.name);
+    const converted = file.container === 'safetensors' && /\.st(?:[?#]|$)/i.test(file.name);
     const orientation: StateOrientation = converted ? 'key-value' : 'value-key';
     return readStates({ states, config, file: file.name, orientation, ...options });
   }

@@ -9,6 +9,8 @@ export interface RawDense extends Dense {
   readonly name: string;
   /** Default f32. */
   readonly format?: WeightFormat;
+  /** In a format that nothing encodes: stands in for `values`. */
+  readonly raw?: { readonly format: FormatName; readonly bytes: Uint8Array };
 }
 
 export function rawTensor(
@@ -33,9 +35,9 @@ export function fakeRawFile({
 }: FakeInput): RawFile & { readonly disposed: () => boolean } {
   let disposed = false;
   const map = new Map(
-    tensors.map(({ name: tensorName, shape, values, format = 'f32' }) => [
+    tensors.map(({ name: tensorName, shape, values, format = 'f32', raw }) => [
       tensorName,
-      rawTensor(tensorName, { shape, format, bytes: encode(format, values) }),
+      rawTensor(tensorName, { shape, ...(raw ?? { format, bytes: encode(format, values) }) }),
     ]),
   );
   return {

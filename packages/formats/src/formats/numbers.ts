@@ -1,6 +1,6 @@
 /**
- * f64, i8, i16, i32, i64: plain little-endian numbers. GGML types F64, I8, I16, I32, I64. Decoding rounds once to f32,
- * to nearest, ties to even; i8 and i16 are exact.
+ * f64, i8, i16, i32, i64: plain little-endian numbers. GGML types F64, I8, I16, I32, I64. u8 and bool (a byte, true unless
+ * 0) occur in files of PyTorch. Decoding rounds once to f32, to nearest, ties to even; what has up to 16 bits is exact.
  */
 import type { Codec } from '../codec.js';
 import { floatField } from '../scale-field.js';
@@ -30,6 +30,8 @@ export const f64: Codec = {
   ...plain(8, (view, at) => view.getFloat64(at, true)),
   scales: [floatField(8)],
 };
+export const bool: Codec = plain(1, (view, at) => (view.getUint8(at) === 0 ? 0 : 1));
+export const u8: Codec = plain(1, (view, at) => view.getUint8(at));
 export const i8: Codec = plain(1, (view, at) => view.getInt8(at));
 export const i16: Codec = plain(2, (view, at) => view.getInt16(at, true));
 export const i32: Codec = plain(4, (view, at) => view.getInt32(at, true));

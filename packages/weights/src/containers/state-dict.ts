@@ -10,11 +10,12 @@ export interface StateDict {
 }
 
 /** Where training scripts put the weights among other things. */
-const wrappers = ['state_dict', 'module', 'model'];
+const wrappers = ['state_dict', 'model_state_dict', 'module', 'model'];
 
 /**
- * The tensors of a pickled dict, or of the dict it wraps as `state_dict`, and the scalars beside them as metadata.
- * Optimizer states and other nested things are left out.
+ * The tensors of a pickled dict, or of the dict it wraps as `state_dict`, whichever has more (a checkpoint may keep a
+ * random generator's state beside its `state_dict`), and the scalars beside them as metadata. Optimizer states and other
+ * nested things are left out.
  * @param file for errors
  * @throws WeightsError `CONTAINER_INVALID`, `PICKLE_REFUSED`
  */
@@ -27,13 +28,14 @@ export function stateDictOf(root: PickleValue, file: string): StateDict {
   }
   const budget = { file, left: limits.pickleMetadataValues };
   const outer = splitDict(root, budget);
-  if (outer.tensors.size > 0) return outer;
   for (const wrapper of wrappers) {
     const inner = root.entries.get(wrapper);
     if (!isDict(inner)) continue;
     const { tensors, metadata } = splitDict(inner, budget);
-    if (tensors.size > 0) return { tensors, metadata: new Map([...outer.metadata, ...metadata]) };
+    if (tensors.size > outer.tensors.size)
+      return { tensors, metadata: new Map([...outer.metadata, ...metadata]) };
   }
+  if (outer.tensors.size > 0) return outer;
   throw invalid(file, `it holds no tensors, neither in its dict nor under ${wrappers.join(', ')}`);
 }
 

@@ -50,7 +50,10 @@ export function canonicalise(reading: LayoutReading): CanonicalReading {
   for (const entry of reading.entries) {
     const state = /^blocks\.(\d{1,4})\.att\.time_state$/.exec(entry.name);
     if (state) {
-      states.set(Number(state[1]), entry);
+      const layer = Number(state[1]);
+      const previous = states.get(layer);
+      if (previous) refuseDuplicate(previous, { ...entry, name: previous.name });
+      states.set(layer, entry);
       continue;
     }
     if (isV7 && firstValueDummy.test(entry.name)) {
@@ -73,7 +76,8 @@ export function canonicalise(reading: LayoutReading): CanonicalReading {
   return { pieces, states, bonusIsExponent, notes };
 }
 
-function refuseDuplicate(left: Piece, right: Piece): never {
+/** @throws WeightsError `TENSOR_DUPLICATE`, with the names in the file and the one name that both mean */
+export function refuseDuplicate(left: Piece, right: Piece): never {
   const [a, b] = [left.parts[0]!.tensor.name, right.parts[0]!.tensor.name];
   throw new WeightsError({
     code: 'TENSOR_DUPLICATE',

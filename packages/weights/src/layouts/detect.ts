@@ -30,7 +30,8 @@ export function detectLayout(file: RawFile, { configJson }: DetectOptions = {}):
   if (file.container === 'rwkv.cpp') return 'rwkv-cpp';
   const names = [...file.tensors.keys()];
   const has = (pattern: RegExp): boolean => names.some((name) => pattern.test(name));
-  if (has(/^model\.layers\.\d+\.attn\.[a-z]_proj\./)) {
+  // fla's other models have q_proj, k_proj, … in the same places; only RWKV's have r_proj.
+  if (has(/^model\.layers\.\d+\.attn\.r_proj\./)) {
     return has(/^model\.layers\.\d+\.attn\.x_proj\./) ? 'fla-rwkv6' : 'fla-rwkv7';
   }
   if (file.tensors.has('rwkv7.emb.weight')) return 'transformers-rwkv7';

@@ -1,7 +1,9 @@
 /** Holds a file's tensors against what a model of the configuration needs: nothing missing, nothing else, every shape right. */
 import type { WeightSpec } from '@rwkv-ts/backend';
 import { canonicalWeights, type RwkvConfig } from '@rwkv-ts/model';
+import type { FormatName } from '@rwkv-ts/formats';
 import { WeightsError } from '../errors.js';
+import type { RawFile, RawTensor } from '../raw-file.js';
 import { pieceShape, pieceSources } from './canonical.js';
 import type { Piece } from './types.js';
 import { reshape, sameButOnes } from './view.js';
@@ -12,42 +14,66 @@ const shown = 4;
 export interface MatchInput {
   readonly config: RwkvConfig;
   readonly pieces: ReadonlyMap<string, Piece>;
+  /** Names in the file that the layout does not know. */
   readonly unknown: readonly string[];
-  /** For errors. */
-  readonly file: string;
+  readonly file: RawFile;
+}
+
+export interface Matched {
+  /** One entry per canonical weight, in canonical order, with views of exactly the canonical shape (parts apart). */
+  readonly weights: readonly MatchedWeight[];
+  readonly notes: readonly string[];
 }
 
 export interface MatchedWeight extends WeightSpec {
   readonly piece: Piece;
 }
 
+/** Counters, positions and masks, which no model computes with, are integers; weights never are. */
+const integers: ReadonlySet<FormatName> = new Set(['bool', 'u8', 'i8', 'i16', 'i32', 'i64']);
+
 /**
- * @returns one entry per canonical weight, in canonical order, with views of exactly the canonical shape (parts apart)
- * @throws WeightsError `TENSOR_MISSING`, `TENSOR_UNEXPECTED`, `TENSOR_SHAPE`
+ * @throws WeightsError `TENSOR_MISSING`, `TENSOR_UNEXPECTED`, `TENSOR_SHAPE`; `LAYOUT_REFUSED` for weights stored as
+ * integers, whose scales no layout read here has
  */
-export function matchWeights({
-  config,
-  pieces,
-  unknown,
-  file,
-}: MatchInput): readonly MatchedWeight[] {
+export function matchWeights({ config, pieces, unknown, file }: MatchInput): Matched {
   const specs = canonicalWeights(config);
   const known = new Set(specs.map(({ name }) => name));
-  const extra = [
+  const surplus = [
     ...unknown,
     ...[...pieces].filter(([name]) => !known.has(name)).flatMap(([, piece]) => pieceSources(piece)),
   ];
+  const isInteger = (name: string): boolean => integers.has(file.tensors.get(name)!.format);
+  const ignored = surplus.filter(isInteger);
+  const extra = surplus.filter((name) => !isInteger(name));
   const missing = specs.filter(({ name }) => !pieces.has(name)).map(({ name }) => name);
-  if (missing.length > 0) failMissing({ config, file, missing, extra });
+  if (missing.length > 0) failMissing({ config, file: file.name, missing, extra });
   if (extra.length > 0) {
     throw new WeightsError({
       code: 'TENSOR_UNEXPECTED',
-      message: `${file}: an RWKV-${config.version} model of ${config.layers} layers has no ${list(extra)}${closest(extra[0]!, [...known])}.`,
+      message: `${file.name}: an RWKV-${config.version} model of ${config.layers} layers has no ${list(extra)}${closest(extra[0]!, [...known])}.`,
       expected: `the ${specs.length} weights of RWKV-${config.version}`,
       got: extra,
     });
   }
-  return specs.map((spec) => ({ ...spec, piece: fit(spec, pieces.get(spec.name)!, file) }));
+  const weights = specs.map((spec) => {
+    const piece = fit(spec, pieces.get(spec.name)!, file.name);
+    for (const { tensor } of piece.parts)
+      if (integers.has(tensor.format)) refuseIntegers(tensor, file.name);
+    return { ...spec, piece };
+  });
+  const notes = ignored.length > 0 ? [`Tensors of integers were ignored: ${list(ignored)}.`] : [];
+  return { weights, notes };
+}
+
+/** Integers without their scales are other numbers: loading them would be silently wrong. */
+function refuseIntegers({ name, format }: RawTensor, file: string): never {
+  throw new WeightsError({
+    code: 'LAYOUT_REFUSED',
+    message: `${file} holds ${name} as ${format} integers: a checkpoint quantised by another program. Use the original one, or a GGUF file.`,
+    expected: 'floating-point or GGML-quantised weights',
+    got: format,
+  });
 }
 
 function failMissing({

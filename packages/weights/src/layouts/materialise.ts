@@ -3,7 +3,7 @@ import type { WeightFormat } from '@rwkv-ts/backend';
 import {
   bytesFor,
   decode,
-  encode,
+  decodeRange,
   formatInfo,
   type FormatName,
   isWeightFormat,
@@ -11,6 +11,7 @@ import {
 } from '@rwkv-ts/formats';
 import type { ReadOptions } from '../byte-source.js';
 import type { RawTensor } from '../raw-file.js';
+import { bytesOfF32, f32OfBytes } from './f32-bytes.js';
 import type { Piece } from './types.js';
 import { elementCount, isContiguous, type TensorView } from './view.js';
 
@@ -146,39 +147,53 @@ export async function materialise({
     const { bytes, shared } = await reader.read(only.tensor, options);
     return rescale({ format, bytes: shared ? new Uint8Array(bytes) : bytes }, piece.exponent);
   }
+  const bytes = piece.parts.every(({ tensor }) => tensor.format === format)
+    ? await joinBytes(format, { piece, shape, reader, signal })
+    : bytesOfF32(await joinNumbers({ piece, shape, reader, signal }));
+  return rescale({ format, bytes }, piece.exponent);
+}
+
+/** The parts one after the other, each in the format that all of them have. */
+async function joinBytes(
+  format: WeightFormat,
+  { piece, shape, reader, signal }: MaterialiseInput,
+): Promise<Uint8Array> {
   const target = new Uint8Array(bytesFor(format, elementCount(shape)));
   let at = 0;
   for (const part of piece.parts) {
-    const { bytes } = await reader.read(part.tensor, options);
-    place(part, { bytes, format, target, at });
-    at += elementCount(part.shape);
+    const { bytes } = await reader.read(part.tensor, signal ? { signal } : {});
+    const count = elementCount(part.shape);
+    if (isContiguous(part)) {
+      const start = bytesFor(format, part.offset);
+      target.set(bytes.subarray(start, start + bytesFor(format, count)), bytesFor(format, at));
+    } else {
+      gatherPlain(part, { source: bytes, target, at, width: format === 'f32' ? 4 : 2 });
+    }
+    at += count;
   }
-  return rescale({ format, bytes: target }, piece.exponent);
+  return target;
 }
 
-function place(
-  part: TensorView,
-  {
-    bytes,
-    format,
-    target,
-    at,
-  }: { bytes: Uint8Array; format: WeightFormat; target: Uint8Array; at: number },
-): void {
-  const count = elementCount(part.shape);
-  if (part.tensor.format !== format) {
-    const values = decode(part.tensor.format, bytes);
-    const gathered = new Float32Array(count);
-    gather(part, { from: values, to: gathered, at: 0 });
-    encode('f32', gathered, target.subarray(4 * at, 4 * (at + count)));
-    return;
+/** The parts as numbers: decoded in place where a part is a run of whole blocks, else by way of the whole tensor. */
+async function joinNumbers({
+  piece,
+  shape,
+  reader,
+  signal,
+}: MaterialiseInput): Promise<Float32Array> {
+  const values = new Float32Array(elementCount(shape));
+  let at = 0;
+  for (const part of piece.parts) {
+    const { format } = part.tensor;
+    const { bytes } = await reader.read(part.tensor, signal ? { signal } : {});
+    const count = elementCount(part.shape);
+    const { blockSize } = formatInfo(format);
+    if (isContiguous(part) && part.offset % blockSize === 0 && count % blockSize === 0)
+      decodeRange({ format, bytes, first: part.offset, count, values, at });
+    else gather(part, { from: decode(format, bytes), to: values, at });
+    at += count;
   }
-  if (isContiguous(part)) {
-    const start = bytesFor(format, part.offset);
-    target.set(bytes.subarray(start, start + bytesFor(format, count)), bytesFor(format, at));
-    return;
-  }
-  gatherPlain(part, { source: bytes, target, at, width: format === 'f32' ? 4 : 2 });
+  return values;
 }
 
 /** Times 2^exponent: in the format itself where no scale rounds, else in f32, where no power of two in use here does. */
@@ -186,8 +201,8 @@ function rescale(weight: Materialised, exponent = 0): Materialised {
   if (exponent === 0) return weight;
   const scaled = scaleBlocks(weight.format, weight.bytes, exponent);
   if (scaled.exact) return { format: weight.format, bytes: scaled.bytes };
-  const values = decode(weight.format, weight.bytes);
+  const values = f32OfBytes(weight.format, weight.bytes);
   const factor = 2 ** exponent;
   for (let i = 0; i < values.length; i++) values[i] = values[i]! * factor;
-  return { format: 'f32', bytes: encode('f32', values) };
+  return { format: 'f32', bytes: bytesOfF32(values) };
 }

@@ -3,7 +3,7 @@ import type { RawFile, RawTensor } from '../raw-file.js';
 import type { Piece } from './types.js';
 import { viewOf } from './view.js';
 
-const wrapper = /^(?:(?:_forward_module|module|model|state_dict|base_model|rwkv)\.)*$/;
+const wrapper = /^(?:(?:_forward_module|_orig_mod|module|model|state_dict|base_model|rwkv)\.)*$/;
 
 /** What training frameworks put before official names: the prefix of `emb.weight`, if it is one of theirs. */
 export function wrapperPrefix(names: Iterable<string>): string {
@@ -19,7 +19,7 @@ export function wrapperPrefix(names: Iterable<string>): string {
 /** Of a file without `emb.weight` (states, adapters): the longest wrapper before `blocks.`, `emb.` or `head.`. */
 export function stripWrapper(name: string): string {
   const match =
-    /^((?:(?:_forward_module|module|model|state_dict|base_model)\.)+)(?=blocks\.|emb\.|head\.|ln_out\.)/.exec(
+    /^((?:(?:_forward_module|_orig_mod|module|model|state_dict|base_model)\.)+)(?=blocks\.|emb\.|head\.|ln_out\.)/.exec(
       name,
     );
   return match ? name.slice(match[1]!.length) : name;

@@ -81,11 +81,19 @@ function epsilonOf(value: unknown): number | undefined {
   return typeof value === 'number' && value > 0 && value < 1 ? value : undefined;
 }
 
+/** GroupNorm(x / divisor) with epsilon 1e-5, as the v5 and v6 classes compute it, is GroupNorm(x) with 1e-5 · divisor². */
+function dividedEpsilon(divisor: unknown): number | undefined {
+  return typeof divisor === 'number'
+    ? epsilonOf(Number((1e-5 * divisor * divisor).toPrecision(10)))
+    : undefined;
+}
+
 /** What a Hugging Face config.json says that tensors do not: epsilons. Contradicting sizes lose against the tensors. */
 export function factsOfConfigJson(json: JsonObject | undefined): LayoutFacts {
   if (json === undefined) return {};
   const normEpsilon = epsilonOf(json['norm_eps']) ?? epsilonOf(json['layer_norm_epsilon']);
-  const headNormEpsilon = epsilonOf(json['group_norm_epsilon']);
+  const headNormEpsilon =
+    epsilonOf(json['group_norm_epsilon']) ?? dividedEpsilon(json['head_size_divisor']);
   const layers = json['num_hidden_layers'];
   return {
     ...(normEpsilon === undefined ? {} : { normEpsilon }),

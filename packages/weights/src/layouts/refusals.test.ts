@@ -64,6 +64,35 @@ describe('recognised and refused by name', () => {
       tensors: [tensor('blocks.0.att.key.lora_A')],
       says: /base model.*adapters/,
     },
+    {
+      title: 'an adapter beside its base',
+      tensors: [...v7, tensor('blocks.0.att.key.lora_A'), tensor('blocks.0.att.key.lora_B')],
+      says: /not merged/,
+    },
+    { title: 'QRWKV7', tensors: [tensor('model.layers.0.self_attn.r_k')], says: /QRWKV7/ },
+    {
+      title: 'QRWKV7 by config.json',
+      tensors: v7,
+      says: /QRWKV7/,
+      options: { configJson: { architectures: ['RWKV7Qwen2ForCausalLM'] } },
+    },
+    {
+      title: 'an fla hybrid',
+      tensors: [
+        tensor('model.layers.0.attn.r_proj.weight'),
+        tensor('model.layers.1.attn.q_proj.weight'),
+      ],
+      says: /hybrid of RWKV layers and softmax/,
+    },
+    {
+      title: 'weights stored as integers',
+      tensors: v7.map((each) =>
+        each.name === 'blocks.1.att.key.weight'
+          ? { ...each, raw: { format: 'i8' as const, bytes: new Uint8Array(32 * 32) } }
+          : each,
+      ),
+      says: /blocks\.1\.att\.key\.weight as i8 integers/,
+    },
     { title: 'nothing', tensors: [], says: /no tensors/ },
   ];
   it.each(refused)('$title', ({ says, options, ...input }) => {
@@ -81,6 +110,10 @@ describe('recognised and refused by name', () => {
     [
       { tensors: [tensor('model.layers.0.mlp.up.weight'), tensor('lm_head.weight')] },
       /no RWKV layout.*model.layers.0.mlp/,
+    ],
+    [
+      { tensors: [tensor('model.embeddings.weight'), tensor('model.layers.0.attn.q_proj.weight')] },
+      /no RWKV layout/,
     ],
   ] as const)('unknown %#', (input, says) => {
     expect(() => open(input)).toThrow(expect.objectContaining({ code: 'LAYOUT_UNKNOWN' }) as Error);
@@ -223,6 +256,46 @@ describe('tensors held against the configuration', () => {
         expect.objectContaining({ code: expect.any(String) as string }) as Error,
       );
     }
+  });
+});
+
+describe('tensors beside a model', () => {
+  const counter: RawDense = {
+    ...tensor('blocks.0.ln1.num_batches_tracked', []),
+    raw: { format: 'i64', bytes: new Uint8Array(8) },
+  };
+  const mask: RawDense = {
+    ...tensor('causal_mask'),
+    raw: { format: 'bool', bytes: new Uint8Array(4) },
+  };
+
+  it('are ignored, with a note, where they are integers', () => {
+    const model = modelOfRawFile(fakeRawFile({ tensors: [...v7, counter, mask] }));
+    expect(model.notes.join()).toMatch(/ignored.*num_batches_tracked, causal_mask/);
+  });
+  it('do not stand in for weights', () => {
+    const named = { ...counter, name: 'blocks.1.att.k_a' };
+    const rest = v7.filter(({ name }) => name !== named.name);
+    expect(() => open({ tensors: [...rest, named] })).toThrow(
+      expect.objectContaining({ code: 'TENSOR_SHAPE' }) as Error,
+    );
+  });
+});
+
+describe('a head tied to the embedding', () => {
+  const headless = v7.filter(({ name }) => name !== 'head.weight');
+
+  it('is taken from there where config.json says so', async () => {
+    const options = { configJson: { tie_word_embeddings: true } };
+    const numbers = await numbersOf(modelOfRawFile(fakeRawFile({ tensors: headless }), options));
+    expect(numbers.get('head.weight')).toEqual(numbers.get('emb.weight'));
+    const own = modelOfRawFile(fakeRawFile({ tensors: v7 }), options);
+    expect((await numbersOf(own)).get('head.weight')).not.toEqual(numbers.get('emb.weight'));
+  });
+  it('is missing otherwise', () => {
+    expect(() => open({ tensors: headless })).toThrow(
+      expect.objectContaining({ code: 'TENSOR_MISSING' }) as Error,
+    );
   });
 });
 

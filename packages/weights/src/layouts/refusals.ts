@@ -41,6 +41,11 @@ const byTensorName: readonly Refusal[] = [
     advice: 'Hybrid models are not run here; use a pure RWKV model, or llama.cpp for this one.',
   },
   {
+    pattern: /^model\.layers\.\d+\.self_attn\.(?:[wa][012]|r_k|k_k|x_[rwkvag])$/,
+    what: 'QRWKV7 (RWKV-7 attention inside Qwen)',
+    advice: 'Hybrid models are not run here; use a pure RWKV model.',
+  },
+  {
     pattern: /\.weight_(?:mx|my|rx|ry)$|^_strategy$/,
     what: 'a checkpoint converted by ChatRWKV for one strategy',
     advice:
@@ -50,13 +55,18 @@ const byTensorName: readonly Refusal[] = [
 
 const byArchitecture: readonly Refusal[] = [
   {
-    pattern: /^RwkvHybridForCausalLM$/,
+    pattern: /^RwkvHybrid/i,
     what: 'ARWKV (RWKV-7 attention inside Qwen2)',
     advice: 'Hybrid models are not run here.',
   },
   {
-    pattern: /^RWKV6Qwen2ForCausalLM$/,
+    pattern: /^RWKV6Qwen/i,
     what: 'QRWKV6 (RWKV-6 attention inside Qwen2)',
+    advice: 'Hybrid models are not run here.',
+  },
+  {
+    pattern: /^RWKV\d*Qwen/i,
+    what: 'QRWKV7 (RWKV-7 attention inside Qwen)',
     advice: 'Hybrid models are not run here.',
   },
 ];
@@ -65,6 +75,10 @@ const ggufArchitectures: Readonly<Record<string, string>> = {
   rwkv6qwen2: 'QRWKV6 (RWKV-6 attention inside Qwen2)',
   arwkv7: 'ARWKV (RWKV-7 attention inside Qwen2)',
 };
+
+function has(names: readonly string[], pattern: RegExp): boolean {
+  return names.some((name) => pattern.test(name));
+}
 
 /** @throws WeightsError `LAYOUT_REFUSED`, `LAYOUT_UNKNOWN` */
 export function refuseByName(file: RawFile, configJson?: JsonObject): void {
@@ -82,7 +96,14 @@ export function refuseByName(file: RawFile, configJson?: JsonObject): void {
     if (file.metadata.has(key) || file.tensors.has(key)) refuse(file, rule.what, rule.advice);
   }
   for (const { pattern, what, advice } of byTensorName) {
-    if (names.some((name) => pattern.test(name))) refuse(file, what, advice);
+    if (has(names, pattern)) refuse(file, what, advice);
+  }
+  if (has(names, /\.attn\.r_proj\./) && has(names, /\.attn\.q_proj\./)) {
+    refuse(
+      file,
+      'a hybrid of RWKV layers and softmax attention (fla)',
+      'Hybrid models are not run here; use a pure RWKV model.',
+    );
   }
   const architectures = configJson?.['architectures'];
   for (const name of Array.isArray(architectures) ? architectures : []) {
@@ -101,15 +122,14 @@ function refuseNonModels(file: RawFile, names: readonly string[]): void {
       'Open the model it was tuned for, and this file with openStateFile.',
     );
   }
-  const adapter = /\.(?:lora_[AB]|init_lora_[AB]|lora\.[01]|disha)$/;
-  const hasTable = names.some((name) =>
-    /(?:^|\.)(?:emb|embeddings|token_embd)\.weight$/.test(name),
-  );
-  if (!hasTable && names.some((name) => adapter.test(name))) {
+  const adapter = /\.(?:lora_[AB]|init_lora_[AB]|lora\.[01]|disha|bone)$/;
+  if (!has(names, adapter)) return;
+  if (has(names, /(?:^|\.)(?:emb|embeddings|token_embd)\.weight$/)) {
     refuse(
       file,
-      'an adapter, not a model',
-      'Open the base model and pass this file in `adapters`.',
+      'a model and an adapter that is not merged into it',
+      'Open the base model, and pass a file with the adapter alone in `adapters`.',
     );
   }
+  refuse(file, 'an adapter, not a model', 'Open the base model and pass this file in `adapters`.');
 }
