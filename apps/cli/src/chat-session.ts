@@ -1,10 +1,12 @@
 /** One terminal conversation: lines in, answers streamed out, /commands in between. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { createInterface, type Interface } from 'node:readline';
 import type { ChatChunk, Conversation, ConversationOptions, Model } from '@rwkv-ts/generate';
-import colors from 'picocolors';
+import { outputColors as colors } from './colors.js';
 import { exitCodes } from './exit-codes.js';
-import { describeFailure, ExitError } from './failure.js';
+import { describeFailure, ExitError, inFile } from './failure.js';
+import { writeWhole } from './output-file.js';
+import { oneLine, printable } from './printable.js';
 import type { Terminal } from './terminal.js';
 
 export interface ChatSessionOptions {
@@ -42,7 +44,9 @@ export class ChatSession {
   }
 
   async load(path: string): Promise<void> {
-    const conversation = this.#model.loadConversation(await readFile(path), this.#settings);
+    const conversation = await inFile(path, async () =>
+      this.#model.loadConversation(await readFile(path), this.#settings),
+    );
     this.#branches.set(this.#branch, conversation);
     this.#terminal.note(`${path}: ${conversation.messages.length} messages`);
   }
@@ -58,6 +62,8 @@ export class ChatSession {
     const left = { byInterrupt: false };
     const onInterrupt = (): void => {
       if (this.#answering) this.#answering.abort();
+      // As in a shell: a half-typed line is thrown away, an empty one means leave.
+      else if (interactive && reader.line !== '') reader.write(null, { ctrl: true, name: 'u' });
       else {
         left.byInterrupt = true;
         reader.close();
@@ -99,7 +105,7 @@ export class ChatSession {
       if (line.startsWith('/')) await this.#command(line);
       else await this.#answer((signal) => this.#conversation.stream(line, { signal }));
     } catch (error) {
-      this.#terminal.note(describeFailure(error).line ?? 'stopped');
+      this.#terminal.note(oneLine(describeFailure(error).line ?? 'stopped'));
     }
   }
 
@@ -115,10 +121,10 @@ export class ChatSession {
     try {
       for await (const { text, reasoning, token } of start(this.#answering.signal)) {
         if (token !== undefined) tokens++;
-        if (reasoning !== '') await this.#terminal.write(colors.dim(reasoning));
+        if (reasoning !== '') await this.#terminal.write(colors.dim(this.#shown(reasoning)));
         if (thinking && reasoning === '' && text !== '') await this.#terminal.write('\n');
         thinking = reasoning !== '';
-        if (text !== '') await this.#terminal.write(text);
+        if (text !== '') await this.#terminal.writeSpoken(text);
       }
     } finally {
       const stopped = this.#answering.signal.aborted;
@@ -205,7 +211,7 @@ export class ChatSession {
   async #save(path: string): Promise<void> {
     if (!this.#needs(path, '/save FILE')) return;
     const bytes = this.#conversation.save();
-    await writeFile(path, bytes);
+    await writeWhole(path, bytes);
     this.#terminal.note(`${path}: ${bytes.length} bytes`);
   }
 
@@ -234,7 +240,11 @@ export class ChatSession {
 
   async #history(): Promise<void> {
     for (const { role, content } of this.#conversation.messages)
-      await this.#terminal.line(`${colors.bold(role)}: ${content}`);
+      await this.#terminal.write(`${colors.bold(role)}: ${this.#shown(content)}\n`);
+  }
+
+  #shown(text: string): string {
+    return process.stdout.isTTY ? printable(text) : text;
   }
 
   #needs(argument: string, usage: string): boolean {

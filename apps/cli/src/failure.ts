@@ -32,35 +32,78 @@ const backendCodes = new Set([
 
 /** What to do about an error, where one can say more than the message does. */
 const hints: Readonly<Record<string, string>> = {
-  CONTAINER_UNKNOWN: 'Readable: .pth, .safetensors, .gguf, rwkv.cpp .bin, web-rwkv .st.',
-  TOKENIZER_REQUIRED:
-    'Pass --tokenizer FILE (rwkv_vocab_v20230424.txt or tokenizer.json), 20b or bytes.',
   STATE_MISMATCH: 'A state belongs to the model it was made with; load it with that model.',
-  LAYOUT_UNKNOWN: 'Run `rwkv inspect FILE --tensors` to see what is in the file.',
-  OUT_OF_MEMORY: 'Try a quantised file: `rwkv convert MODEL OUT.gguf --format q8_0`.',
+  LAYOUT_UNKNOWN: '`rwkv inspect FILE --tensors` lists what is in a file.',
+  OUT_OF_MEMORY: 'Try a smaller model, or shorter or fewer sequences at once.',
+  VOCABULARY_MISMATCH: 'Pass the --tokenizer this model was trained with.',
+};
+
+/** Messages for those who call the library, said again for those at the command line. */
+const rewordings: Readonly<Record<string, (error: RwkvError) => string>> = {
+  TOKENIZER_REQUIRED: ({ expected }) => {
+    const wanted =
+      expected === 'world'
+        ? '--tokenizer rwkv_vocab_v20230424.txt, the vocabulary of the World models'
+        : expected === '20b'
+          ? '--tokenizer 20b, the vocabulary of the Pile models'
+          : '--tokenizer FILE, 20b or bytes';
+    return `this model file has no tokenizer in it: pass ${wanted}, or --tokens instead of text.`;
+  },
 };
 
 export interface Failure {
   readonly exitCode: ExitCode;
   /** Undefined when nothing needs saying. */
   readonly line?: string;
+  /** Stable, for machines; there whenever `line` is. */
   readonly code?: string;
 }
 
 export function describeFailure(error: unknown): Failure {
   if (error instanceof ExitError) return { exitCode: error.exitCode };
-  if (error instanceof CommanderError) {
-    // The parser has printed its own message, or help was asked for.
-    return { exitCode: error.exitCode === 0 ? exitCodes.ok : exitCodes.usage };
-  }
-  if (error instanceof UsageError) return { exitCode: exitCodes.usage, line: error.message };
-  if (error instanceof InputError) return { exitCode: exitCodes.input, line: error.message };
-  if (isAbort(error)) return { exitCode: exitCodes.interrupted };
+  if (error instanceof CommanderError) return describeParserError(error);
+  if (error instanceof UsageError)
+    return { exitCode: exitCodes.usage, code: 'USAGE', line: error.message };
+  if (error instanceof InputError)
+    return { exitCode: exitCodes.input, code: codeOf(error.cause) ?? 'INPUT', line: error.message };
+  if (isAbort(error))
+    return { exitCode: exitCodes.interrupted, code: 'INTERRUPTED', line: 'interrupted' };
   if (RwkvError.isInstance(error)) return describeTyped(error);
   const system = describeSystemError(error);
   if (system) return system;
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return { exitCode: exitCodes.failed, line: `unexpected failure: ${text}` };
+  return {
+    exitCode: exitCodes.failed,
+    code: 'UNEXPECTED',
+    line: `unexpected failure, please report it: ${text}`,
+  };
+}
+
+/** Messages of the library that do not name the file get its path in front. */
+export async function inFile<Result>(path: string, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (cause) {
+    if (isAbort(cause)) throw cause;
+    const { line, exitCode } = describeFailure(cause);
+    if (line === undefined || exitCode !== exitCodes.input) throw cause;
+    throw new InputError(line.startsWith(path) ? line : `${path}: ${line}`, { cause });
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : undefined;
+}
+
+function describeParserError({ code, exitCode, message }: CommanderError): Failure {
+  if (exitCode === 0) return { exitCode: exitCodes.ok };
+  // The parser has printed the help already.
+  if (code === 'commander.help') return { exitCode: exitCodes.usage };
+  const text = message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');
+  const line = `${text.replace(/[^.)?]$/, '$&.')} --help lists the options.`;
+  return { exitCode: exitCodes.usage, code: 'USAGE', line };
 }
 
 function describeTyped(error: RwkvError): Failure {
@@ -69,8 +112,10 @@ function describeTyped(error: RwkvError): Failure {
   if (optionMistake) exitCode = exitCodes.usage;
   else if (backendCodes.has(error.code)) exitCode = exitCodes.backend;
   else if (error.code === 'SINK_FAILED') exitCode = exitCodes.failed;
+  const message = rewordings[error.code]?.(error) ?? error.message;
   const hint = hints[error.code];
-  return { exitCode, code: error.code, line: hint ? `${error.message} ${hint}` : error.message };
+  const line = hint ? `${message.replace(/[^.!?]$/, '$&.')} ${hint}` : message;
+  return { exitCode, code: error.code, line };
 }
 
 const systemMessages: Readonly<Record<string, string>> = {
@@ -82,13 +127,12 @@ const systemMessages: Readonly<Record<string, string>> = {
 };
 
 function describeSystemError(error: unknown): Failure | undefined {
-  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string')
-    return undefined;
-  const message = systemMessages[error.code];
-  if (!message) return undefined;
+  const code = codeOf(error);
+  const message = code === undefined ? undefined : systemMessages[code];
+  if (!(error instanceof Error) || code === undefined || message === undefined) return undefined;
   const path = 'path' in error && typeof error.path === 'string' ? `${error.path}: ` : '';
-  const exitCode = error.code === 'ENOSPC' ? exitCodes.failed : exitCodes.input;
-  return { exitCode, line: `${path}${message}`, code: error.code };
+  const exitCode = code === 'ENOSPC' ? exitCodes.failed : exitCodes.input;
+  return { exitCode, line: `${path}${message}`, code };
 }
 
 export function isAbort(error: unknown): boolean {

@@ -1,8 +1,9 @@
 /** The `rwkv` command. */
 import process from 'node:process';
-import colors from 'picocolors';
+import { errorColors } from './colors.js';
 import { exitCodes } from './exit-codes.js';
 import { describeFailure } from './failure.js';
+import { oneLine, printable } from './printable.js';
 import { createProgram } from './program.js';
 import { createTerminal } from './terminal.js';
 
@@ -12,11 +13,13 @@ try {
   process.exitCode = terminal.interrupted() ? exitCodes.interrupted : exitCodes.ok;
 } catch (error) {
   const { exitCode, line, code } = describeFailure(error);
-  const json = process.argv.includes('--json');
-  if (line !== undefined && json)
-    process.stdout.write(
-      `${JSON.stringify({ error: { code: code ?? 'FAILED', message: line } })}\n`,
-    );
-  if (line !== undefined) process.stderr.write(`${colors.red('error')}: ${line}\n`);
   process.exitCode = exitCode;
+  if (line !== undefined) {
+    if (process.argv.includes('--json')) await terminal.json({ error: { code, message: line } });
+    if (exitCode === exitCodes.interrupted) terminal.note(line);
+    else {
+      const shown = exitCode === exitCodes.failed ? printable(line) : oneLine(line);
+      process.stderr.write(`${errorColors.red('error')}: ${shown}\n`);
+    }
+  }
 }

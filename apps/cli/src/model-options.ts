@@ -28,8 +28,11 @@ export function addModelOptions(command: Command): Command {
       '-m, --model <reference>',
       `a file, URL or owner/repo[:file][@revision] (default: ${demoModelName})`,
     )
-    .option('--tokenizer <file|bytes|20b>', 'default: from the model file, or bytes for 256 tokens')
-    .option('--backend <name>', 'what computes; see `rwkv doctor`', 'auto')
+    .option(
+      '--tokenizer <which>',
+      'a FILE (rwkv_vocab_v20230424.txt or tokenizer.json), 20b or bytes (default: the one in the model file; bytes for 256 tokens)',
+    )
+    .option('--backend <name>', 'what computes; `rwkv doctor` lists them', 'auto')
     .addOption(
       new Option(
         '--override <field=value>',
@@ -37,8 +40,8 @@ export function addModelOptions(command: Command): Command {
       ).argParser(collectOverride),
     )
     .option(
-      '--adapter <file[,alpha=N][,init=FILE]>',
-      'merge a LoRA, PiSSA, DiSHA or Bone file at load; repeatable',
+      '--adapter <file>',
+      'merge a LoRA, PiSSA, DiSHA or Bone file at load; FILE[,alpha=N][,init=FILE]; repeatable',
       collect,
     )
     .option('--initial-state <file>', 'start from a tuned state (time_state)');

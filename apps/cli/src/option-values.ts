@@ -48,6 +48,14 @@ export function tokenList(text: string): number[] {
   });
 }
 
+/** `1,4`: at least one size, none of them zero. */
+export function sizeList(text: string): number[] {
+  const sizes = tokenList(text);
+  if (sizes.length === 0 || sizes.includes(0))
+    throw new InvalidArgumentError('Expected sizes from 1, separated by commas.');
+  return sizes;
+}
+
 export function collect(value: string, earlier: readonly string[] | undefined): string[] {
   return [...(earlier ?? []), value];
 }

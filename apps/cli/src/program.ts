@@ -14,22 +14,26 @@ import type { Terminal } from './terminal.js';
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
 
+const help = { showGlobalOptions: false, sortSubcommands: false, minWidthToWrap: 30 };
+
 export function createProgram(terminal: Terminal): Command {
   const program = new Command('rwkv')
     .description('RWKV language models, v4 to v7, from their original files.')
     .version(version, '-V, --version')
-    .showHelpAfterError('(add --help for the options)')
-    .configureHelp({ showGlobalOptions: false, sortSubcommands: false })
+    .configureHelp(help)
+    .configureOutput({ outputError: () => undefined })
     .addHelpText(
       'after',
       `
 Examples:
-  rwkv generate "In the beginning"                 the bundled demonstration model
+  rwkv generate "In the beginning"       the bundled demonstration model
   rwkv chat --model rwkv7-g1-2.9b.pth --tokenizer rwkv_vocab_v20230424.txt
-  rwkv inspect model.gguf                          what is in a file, and does it fit
+  rwkv inspect model.gguf                what is in a file, and does it fit
   rwkv convert model.pth model.gguf --format q8_0
 
-Exit codes: 0 done, 1 failed, 2 wrong command line, 3 unusable input, 4 no usable backend or memory, 130 interrupted.`,
+With --json a failure is {"error":{"code","message"}} on standard output.
+Exit codes: 0 done, 1 failed, 2 wrong command line, 3 unusable input,
+4 no usable backend or not enough memory, 130 interrupted.`,
     )
     .exitOverride();
   for (const add of [
@@ -47,6 +51,10 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 3 unusable input, 4 no usabl
   }
   // Settings are inherited only by commands made after them, so each gets its own.
   for (const command of program.commands)
-    command.exitOverride().showHelpAfterError('(add --help for the options)');
+    command
+      .exitOverride()
+      .configureHelp(help)
+      // `main` prints errors, all in one way.
+      .configureOutput({ outputError: () => undefined });
   return program;
 }

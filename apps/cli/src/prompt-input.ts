@@ -1,18 +1,22 @@
 /** The prompt: an argument, `--prompt`, `--prompt-file`, `--tokens`, or standard input when something is piped in. */
 import { readFile } from 'node:fs/promises';
 import type { Prompt } from '@rwkv-ts/generate';
+import { unescapeText } from './escapes.js';
 import { UsageError } from './failure.js';
+import { readStandardInput } from './standard-input.js';
 
 export interface PromptOptions {
   readonly prompt?: string;
   readonly promptFile?: string;
   readonly tokens?: readonly number[];
+  /** Whether `\n` and the like in the argument or `--prompt` are escapes; files and pipes are taken as they are. */
+  readonly escape?: true;
 }
 
 /** Undefined when nothing was given and nothing is piped in. */
 export async function promptOf(
-  { prompt, promptFile, tokens }: PromptOptions,
-  argument?: string,
+  { prompt, promptFile, tokens, escape }: PromptOptions,
+  { argument, signal }: { argument?: string | undefined; signal: AbortSignal },
 ): Promise<Prompt | undefined> {
   const given = [argument, prompt, promptFile, tokens].filter((value) => value !== undefined);
   if (given.length > 1)
@@ -20,13 +24,8 @@ export async function promptOf(
   if (tokens) return tokens;
   if (promptFile !== undefined) return readFile(promptFile, 'utf8');
   const text = argument ?? prompt;
-  if (text !== undefined && text !== '-') return text;
+  if (text !== undefined && text !== '-') return escape ? unescapeText(text) : text;
   if (text === undefined && process.stdin.isTTY) return undefined;
-  return readStandardInput();
-}
-
-async function readStandardInput(): Promise<string | undefined> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array);
-  return chunks.length === 0 ? undefined : Buffer.concat(chunks).toString('utf8');
+  const piped = await readStandardInput(signal);
+  return piped.length === 0 ? undefined : new TextDecoder().decode(piped);
 }

@@ -2,6 +2,7 @@
 import type { GenerateOptions } from '@rwkv-ts/generate';
 import { samplerPresets } from '@rwkv-ts/sampler';
 import { type Command, Option } from 'commander';
+import { unescapeText } from './escapes.js';
 import { UsageError } from './failure.js';
 import { collect, collectBias, decimal, integer, tokenList } from './option-values.js';
 
@@ -27,6 +28,8 @@ export interface SamplingOptions {
   readonly stop?: readonly string[];
   readonly stopTokens?: readonly number[];
   readonly ignoreEndOfText?: true;
+  /** Whether `stop` holds escapes. */
+  readonly escape?: true;
 }
 
 export function addSamplingOptions(
@@ -43,7 +46,7 @@ export function addSamplingOptions(
         'sampler settings by name; options below override them',
       ).choices(Object.keys(samplerPresets)),
     )
-    .option('--greedy', 'always the likeliest token')
+    .option('--greedy', 'always the likeliest token: --preset greedy')
     .option('-t, --temperature <t>', '0 is greedy', range(0, 1e6))
     .option('--top-p <p>', 'keep the likeliest tokens up to this probability', range(0, 1))
     .option('--top-k <k>', 'keep the k likeliest tokens; 0 is off', integer({ minimum: 0 }))
@@ -73,10 +76,11 @@ export function addSamplingOptions(
 
 /** Only what was given, so that presets keep the rest. */
 export function generateOptionsOf(options: SamplingOptions): GenerateOptions {
-  if (options.greedy && options.temperature !== undefined && options.temperature !== 0) {
+  if (options.greedy && (options.temperature ?? 0) !== 0)
     throw new UsageError('--greedy and --temperature exclude each other.');
-  }
-  const { mirostat, mirostatRate, ban, greedy } = options;
+  if (options.greedy && (options.preset ?? 'greedy') !== 'greedy')
+    throw new UsageError('--greedy and --preset exclude each other.');
+  const { mirostat, mirostatRate, ban, greedy, stop, escape } = options;
   const names = [
     'preset',
     'temperature',
@@ -92,7 +96,6 @@ export function generateOptionsOf(options: SamplingOptions): GenerateOptions {
     'logitBias',
     'seed',
     'maxTokens',
-    'stop',
     'stopTokens',
     'ignoreEndOfText',
   ] as const;
@@ -101,10 +104,30 @@ export function generateOptionsOf(options: SamplingOptions): GenerateOptions {
   ) as GenerateOptions;
   return {
     ...given,
-    ...(greedy ? { temperature: 0 } : {}),
+    ...(greedy ? { preset: 'greedy' } : {}),
+    ...(stop ? { stop: escape ? stop.map(unescapeText) : stop } : {}),
     ...(ban ? { bannedTokens: ban } : {}),
     ...(mirostat === undefined
       ? {}
       : { mirostat: { targetSurprise: mirostat, learningRate: mirostatRate } }),
   };
+}
+
+/** The library's message could not name the option. @throws UsageError */
+export function checkTokenOptions(
+  { ban, logitBias, stopTokens }: SamplingOptions,
+  vocabularySize: number,
+): void {
+  for (const [option, tokens] of [
+    ['--ban', ban],
+    ['--logit-bias', logitBias?.keys()],
+    ['--stop-tokens', stopTokens],
+  ] as const) {
+    for (const token of tokens ?? []) {
+      if (token < vocabularySize) continue;
+      throw new UsageError(
+        `${option}: this model's token ids run from 0 to ${vocabularySize - 1}, got ${token}.`,
+      );
+    }
+  }
 }

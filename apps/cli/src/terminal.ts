@@ -3,13 +3,17 @@
  * go to standard output; progress, notes and errors to standard error, so that a pipe gets only results.
  */
 import cliProgress from 'cli-progress';
-import colors from 'picocolors';
+import { errorColors } from './colors.js';
 import { exitCodes } from './exit-codes.js';
+import { printable } from './printable.js';
 
 export interface Terminal {
   readonly signal: AbortSignal;
   /** Resolves when the text is accepted, so that a slow pipe slows generation instead of filling memory. */
   write(text: string): Promise<void>;
+  /** What a model says: as it is into pipes and files, without control characters on a screen. */
+  writeSpoken(text: string): Promise<void>;
+  /** Likewise, with a newline. */
   line(text: string): Promise<void>;
   json(value: unknown): Promise<void>;
   /** To standard error. */
@@ -29,13 +33,18 @@ export function createTerminal(): Terminal & { interrupted(): boolean } {
     if (controller.signal.aborted) process.exit(exitCodes.interrupted);
     controller.abort();
   });
-  process.on('SIGTERM', () => {
-    controller.abort();
-  });
+  // A closed terminal or a service manager's stop ends as cleanly.
+  for (const name of ['SIGTERM', 'SIGHUP'] as const) {
+    process.on(name, () => {
+      controller.abort();
+    });
+  }
   // A reader that closes the pipe early (`| head`) is a normal end.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     process.exit(error.code === 'EPIPE' ? exitCodes.ok : exitCodes.failed);
   });
+  // Nobody reads the notes: the work goes on.
+  process.stderr.on('error', () => undefined);
   const write = (text: string): Promise<void> =>
     new Promise((resolve) => {
       process.stdout.write(text, () => {
@@ -46,10 +55,11 @@ export function createTerminal(): Terminal & { interrupted(): boolean } {
     signal: controller.signal,
     interrupted: () => controller.signal.aborted,
     write,
-    line: (text) => write(`${text}\n`),
+    writeSpoken: (text) => write(process.stdout.isTTY ? printable(text) : text),
+    line: (text) => write(`${process.stdout.isTTY ? printable(text) : text}\n`),
     json: (value) => write(`${JSON.stringify(value, plainValues)}\n`),
     note: (text) => {
-      process.stderr.write(`${colors.dim(text)}\n`);
+      process.stderr.write(`${errorColors.dim(printable(text))}\n`);
     },
     progress,
   };
@@ -72,7 +82,8 @@ const mebibyte = 1 << 20;
 const showAfterMilliseconds = 300;
 
 function progress(label: string): Progress {
-  if (!process.stderr.isTTY) return { update: () => undefined, [Symbol.dispose]: () => undefined };
+  if (!process.stderr.isTTY || process.env['TERM'] === 'dumb')
+    return { update: () => undefined, [Symbol.dispose]: () => undefined };
   const bar = new cliProgress.SingleBar({
     format: `${label} {bar} {percentage}%  {done}/{size}  {duration_formatted}`,
     stream: process.stderr,

@@ -1,10 +1,11 @@
 /** `rwkv bench`: how fast a model runs here. */
 import { cpus } from 'node:os';
+import { setImmediate } from 'node:timers/promises';
 import type { Batch } from '@rwkv-ts/backend';
 import type { LanguageModel } from '@rwkv-ts/generate';
 import type { Command } from 'commander';
 import { addModelOptions, type ModelOptions, openModelFor } from '../model-options.js';
-import { integer, tokenList } from '../option-values.js';
+import { integer, sizeList } from '../option-values.js';
 import { table } from '../table.js';
 import type { Terminal } from '../terminal.js';
 
@@ -32,8 +33,8 @@ export function addBench(program: Command, terminal: Terminal): void {
       'Measures prefill and decode in tokens per second: the median of several interleaved repetitions.',
     );
   addModelOptions(command)
-    .option('--prefill <lengths>', 'prompt lengths, as 32,512', tokenList, [32, 256])
-    .option('--batch <sizes>', 'sequences that decode together, as 1,4', tokenList, [1, 4])
+    .option('--prefill <lengths>', 'prompt lengths, as 32,512', sizeList, [32, 256])
+    .option('--batch <sizes>', 'sequences that decode together, as 1,4', sizeList, [1, 4])
     .option('--steps <n>', 'decode steps per repetition', integer({ minimum: 1 }), 32)
     .option('--repeat <n>', 'repetitions of everything', integer({ minimum: 1 }), 5)
     .option('--json', 'every repetition, and what ran where')
@@ -56,23 +57,27 @@ async function bench(options: BenchOptions, terminal: Terminal): Promise<void> {
     ...options.prefill.map((length) => ({
       name: `prefill ${length}`,
       tokens: length,
-      run: () => prefill(languageModel, length),
+      run: () => prefill(languageModel, { length, signal: terminal.signal }),
     })),
     ...options.batch.map((size) => ({
       name: `decode, batch ${size}`,
       tokens: size * options.steps,
-      run: () => decode(languageModel, { size, steps: options.steps }),
+      run: () => decode(languageModel, { size, steps: options.steps, signal: terminal.signal }),
     })),
   ];
   const rates = tests.map((): number[] => []);
+  using progress = terminal.progress('Measuring');
+  let done = 0;
   // Interleaved, so that a slow spell of the machine falls on every test alike; the first round warms up.
   for (let round = 0; round <= options.repeat; round++) {
     for (const [index, test] of tests.entries()) {
       terminal.signal.throwIfAborted();
       const seconds = await test.run();
       if (round > 0) rates[index]!.push(test.tokens / seconds);
+      progress.update(++done, tests.length * (options.repeat + 1));
     }
   }
+  progress[Symbol.dispose]();
   const results: Measurement[] = tests.map(({ name, tokens }, index) => ({
     test: name,
     tokens,
@@ -108,7 +113,10 @@ async function bench(options: BenchOptions, terminal: Terminal): Promise<void> {
 }
 
 /** Seconds for one sequence of `length` tokens from an empty state, logits after the last. */
-async function prefill(model: LanguageModel, length: number): Promise<number> {
+async function prefill(
+  model: LanguageModel,
+  { length, signal }: { length: number; signal: AbortSignal },
+): Promise<number> {
   await using states = await model.createStates(1);
   const batch: Batch = {
     tokens: Uint32Array.from({ length }, (_, index) => (index * 7919) % model.vocabularySize),
@@ -116,6 +124,7 @@ async function prefill(model: LanguageModel, length: number): Promise<number> {
     slots: Uint32Array.of(0),
     wanted: Uint32Array.of(length - 1),
   };
+  await listen(signal);
   const began = performance.now();
   await model.forward(states, batch);
   return (performance.now() - began) / 1000;
@@ -124,7 +133,7 @@ async function prefill(model: LanguageModel, length: number): Promise<number> {
 /** Seconds for `steps` steps of `size` sequences, a token each. */
 async function decode(
   model: LanguageModel,
-  { size, steps }: { size: number; steps: number },
+  { size, steps, signal }: { size: number; steps: number; signal: AbortSignal },
 ): Promise<number> {
   await using states = await model.createStates(size);
   const indices = Uint32Array.from({ length: size }, (_, index) => index);
@@ -135,8 +144,17 @@ async function decode(
     wanted: indices,
   };
   const began = performance.now();
-  for (let step = 0; step < steps; step++) await model.forward(states, batch);
+  for (let step = 0; step < steps; step++) {
+    await model.forward(states, batch);
+    await listen(signal);
+  }
   return (performance.now() - began) / 1000;
+}
+
+/** Lets Ctrl-C in: a backend on this thread leaves the event loop no turn of its own. Costs microseconds. */
+async function listen(signal: AbortSignal): Promise<void> {
+  await setImmediate();
+  signal.throwIfAborted();
 }
 
 function median(values: readonly number[]): number {

@@ -2,9 +2,11 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import { ChatSession } from '../chat-session.js';
+import { unescapeText } from '../escapes.js';
 import { addModelOptions, type ModelOptions, openModelFor } from '../model-options.js';
 import {
   addSamplingOptions,
+  checkTokenOptions,
   generateOptionsOf,
   type SamplingOptions,
 } from '../sampling-options.js';
@@ -46,27 +48,37 @@ export function addChat(program: Command, terminal: Terminal): void {
         'long',
       ]),
     )
-    .option('--load <file>', 'go on with a saved conversation');
+    .addOption(new Option('--load <file>', 'go on with a saved conversation').conflicts(['system']))
+    .option('-e, --escape', 'read \\n, \\t, \\\\ and \\uHHHH in --system and --stop');
   addModelOptions(command);
   addSamplingOptions(command, { maxTokens: 1024 })
     .addHelpText(
       'after',
       `
 Example:
-  rwkv chat --model rwkv7-g1-1.5b.pth --tokenizer rwkv_vocab_v20230424.txt --think think`,
+  rwkv chat --model rwkv7-g1-1.5b.pth --think think \\
+    --tokenizer rwkv_vocab_v20230424.txt
+
+Ctrl-C stops an answer, clears a half-typed line, and leaves at an empty one.`,
     )
     .action(async (options: ChatCommandOptions) => {
+      const generateOptions = generateOptionsOf(options);
+      const system =
+        options.system !== undefined && options.escape
+          ? unescapeText(options.system)
+          : options.system;
       await using opened = await openModelFor(options, terminal, { slots: 1 });
+      checkTokenOptions(options, opened.model.vocabularySize);
       const session = new ChatSession({
         model: opened.model,
         terminal,
         settings: {
-          ...generateOptionsOf(options),
+          ...generateOptions,
           style: options.style,
           think: options.think,
           ...(options.thinkLength === undefined ? {} : { thinkLength: options.thinkLength }),
         },
-        ...(options.system === undefined ? {} : { system: options.system }),
+        ...(system === undefined ? {} : { system }),
       });
       if (options.load !== undefined) await session.load(options.load);
       await session.run();

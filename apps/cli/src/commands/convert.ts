@@ -18,6 +18,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { parseAdapter } from '../adapters.js';
 import { InputError, UsageError } from '../failure.js';
 import { collect, collectOverride } from '../option-values.js';
+import { checkOutput } from '../output-file.js';
 import { humanBytes } from '../sizes.js';
 import type { Terminal } from '../terminal.js';
 import { openTokenizer } from '../tokenizers.js';
@@ -59,8 +60,8 @@ export function addConvert(program: Command, terminal: Terminal): void {
     )
     .option('--tokenizer <file>', "GGUF: the World vocabulary to put in (default: the input's own)")
     .option(
-      '--adapter <file[,alpha=N][,init=FILE]>',
-      'merge a LoRA, PiSSA, DiSHA or Bone file; repeatable',
+      '--adapter <file>',
+      'merge a LoRA, PiSSA, DiSHA or Bone file; FILE[,alpha=N][,init=FILE]; repeatable',
       collect,
     )
     .addOption(
@@ -75,7 +76,8 @@ export function addConvert(program: Command, terminal: Terminal): void {
       'after',
       `
 Examples:
-  rwkv convert rwkv7-g1-1.5b.pth model.gguf --format q5_k --tokenizer rwkv_vocab_v20230424.txt
+  rwkv convert rwkv7-g1-1.5b.pth model.gguf --format q5_k \\
+    --tokenizer rwkv_vocab_v20230424.txt
   rwkv convert model.bin model.safetensors`,
     )
     .action(async (input: string, output: string, options: ConvertOptions) => {
@@ -95,6 +97,7 @@ async function convert({
   terminal: Terminal;
 }): Promise<void> {
   const target = targetOf(output, options);
+  await checkOutput(output);
   if (!options.force && (await exists(output)))
     throw new InputError(`${output} exists already; --force replaces it.`);
   const { signal } = terminal;
@@ -106,6 +109,8 @@ async function convert({
     siblings: (name) => source.openSibling(name),
     ...(options.override ? { overrides: options.override } : {}),
   });
+  // Before the output is begun, so that a wrong tokenizer costs nothing.
+  const worldTokens = target === 'gguf' ? await worldTokensFor(model, options) : undefined;
   await using sink = await fileSink(output);
   using progress = terminal.progress('Converting');
   const following = {
@@ -115,7 +120,6 @@ async function convert({
     },
   };
   if (target === 'gguf') {
-    const worldTokens = await worldTokensFor(model, options);
     if (!worldTokens)
       terminal.note(
         'no tokenizer goes into the file: llama.cpp will not run it. Pass --tokenizer rwkv_vocab_v20230424.txt.',

@@ -1,11 +1,11 @@
 /** `rwkv doctor`: runs the conformance cases on every backend found here and says what is usable. */
 import { cpus, totalmem } from 'node:os';
-import { listConformanceCases } from '@rwkv-ts/backend-kit/conformance';
-import colors from 'picocolors';
+import { setImmediate } from 'node:timers/promises';
 import type { Command } from 'commander';
+import { outputColors as colors } from '../colors.js';
 import { type BackendChoice, backends, findBackend } from '../backends.js';
 import { exitCodes } from '../exit-codes.js';
-import { describeFailure, ExitError } from '../failure.js';
+import { describeFailure, ExitError, UsageError } from '../failure.js';
 import type { Terminal } from '../terminal.js';
 
 interface DoctorOptions {
@@ -94,12 +94,20 @@ async function examine({
     const unavailable = describeFailure(error).line ?? String(error);
     return { backend: choice.name, usable: false, unavailable, passed: 0, failed: [], seconds: 0 };
   }
+  // Loaded only here: no other command needs the suite.
+  const { listConformanceCases } = await import('@rwkv-ts/backend-kit/conformance');
   const all = listConformanceCases({ create: () => choice.create() });
   const cases =
     options.group === undefined ? all : all.filter(({ group }) => group === options.group);
+  if (cases.length === 0) {
+    const groups = [...new Set(all.map(({ group }) => group))].join(', ');
+    throw new UsageError(`there is no group '${options.group ?? ''}'; there are: ${groups}.`);
+  }
   using progress = terminal.progress(`Testing ${choice.name}`);
   const failed: Finding[] = [];
   for (const [index, { group, name, run }] of cases.entries()) {
+    // A turn of the event loop, so that Ctrl-C and the progress bar get theirs.
+    await setImmediate();
     terminal.signal.throwIfAborted();
     try {
       await run();
@@ -124,12 +132,12 @@ async function printReport(
   terminal: Terminal,
 ): Promise<void> {
   if (unavailable !== undefined) {
-    await terminal.line(`${colors.yellow('–')} ${backend}: not usable here: ${unavailable}`);
+    await terminal.write(`${colors.yellow('–')} ${backend}: not usable here: ${unavailable}\n`);
     return;
   }
   const mark = failed.length === 0 ? colors.green('✓') : colors.red('✗');
-  await terminal.line(
-    `${mark} ${backend}: ${passed} cases passed, ${failed.length} failed, in ${seconds.toFixed(1)} s`,
+  await terminal.write(
+    `${mark} ${backend}: ${passed} cases passed, ${failed.length} failed, in ${seconds.toFixed(1)} s\n`,
   );
   for (const { group, name, error } of failed)
     await terminal.line(`    ${group} › ${name}: ${error}`);

@@ -1,13 +1,16 @@
 /** `rwkv generate`: a prompt goes on. The prompt and the text stream to standard output. */
-import type { GenerationResult, Prompt } from '@rwkv-ts/generate';
+import { setImmediate } from 'node:timers/promises';
+import type { GenerationResult, Prompt, StreamChunk } from '@rwkv-ts/generate';
 import type { Command } from 'commander';
 import { exitCodes } from '../exit-codes.js';
 import { ExitError, UsageError } from '../failure.js';
 import { addModelOptions, type ModelOptions, openModelFor } from '../model-options.js';
 import { integer, tokenList } from '../option-values.js';
+import { checkOutput } from '../output-file.js';
 import { promptOf, type PromptOptions } from '../prompt-input.js';
 import {
   addSamplingOptions,
+  checkTokenOptions,
   generateOptionsOf,
   type SamplingOptions,
 } from '../sampling-options.js';
@@ -32,7 +35,8 @@ export function addGenerate(program: Command, terminal: Terminal): void {
     .argument('[prompt]', 'the text to go on from; "-" or a pipe reads standard input')
     .option('-p, --prompt <text>', 'the same as an option')
     .option('--prompt-file <path>', 'the same from a file')
-    .option('--tokens <ids>', 'the prompt as token ids, 1,2,3', tokenList);
+    .option('--tokens <ids>', 'the prompt as token ids, 1,2,3', tokenList)
+    .option('-e, --escape', 'read \\n, \\t, \\\\ and \\uHHHH in the prompt and in --stop');
   addModelOptions(command);
   addSamplingOptions(command, { maxTokens: 256 })
     .option('--state-in <file>', 'go on from a saved state')
@@ -43,7 +47,7 @@ export function addGenerate(program: Command, terminal: Terminal): void {
     )
     .option(
       '--top-logprobs <n>',
-      'with --json: the n likeliest tokens at each step',
+      'with --json, the n likeliest tokens at each step',
       integer({ minimum: 0, maximum: 1024 }),
     )
     .option('--no-echo', 'do not repeat the prompt')
@@ -54,8 +58,11 @@ export function addGenerate(program: Command, terminal: Terminal): void {
       `
 Examples:
   rwkv generate "In the beginning"
-  rwkv generate --model rwkv7-g1.pth --tokenizer rwkv_vocab_v20230424.txt --prompt "User: hi\\n\\nAssistant:" --stop "\\n\\n"
-  rwkv generate --model model.gguf --preset conservative --seed 1 --max-tokens 100 < question.txt`,
+  rwkv generate --model model.gguf --escape --stop "\\n\\n" \\
+    --prompt "User: Who was Noah?\\n\\nAssistant:"
+  rwkv generate --model rwkv7-g1.pth --tokenizer rwkv_vocab_v20230424.txt \\
+    --preset conservative --seed 1 --max-tokens 100 < question.txt
+  rwkv generate "And God" --state-out a.state && rwkv generate --state-in a.state`,
     )
     .action(async (argument: string | undefined, options: GenerateCommandOptions) => {
       await generate({ argument, options, terminal });
@@ -71,38 +78,75 @@ async function generate({
   options: GenerateCommandOptions;
   terminal: Terminal;
 }): Promise<void> {
-  const prompt = await promptOf(options, argument);
+  const { signal } = terminal;
+  const prompt = await promptOf(options, { argument, signal });
+  const generateOptions = generateOptionsOf(options);
+  if (options.stateOut !== undefined) await checkOutput(options.stateOut);
   if (prompt === undefined && options.stateIn === undefined) {
     throw new UsageError('no prompt: give one as an argument, with --prompt, or through a pipe.');
   }
   await using opened = await openModelFor(options, terminal, { slots: 1 });
   const { model } = opened;
   const state = await readState(model, options.stateIn);
+  checkTokenOptions(options, model.vocabularySize);
   const began = performance.now();
-  let result: GenerationResult | undefined;
-  if (options.echo && !options.json && typeof prompt === 'string') await terminal.write(prompt);
   const stream = model.stream(prompt ?? '', {
-    ...generateOptionsOf(options),
-    signal: terminal.signal,
+    ...generateOptions,
+    signal,
     keepState: options.stateOut !== undefined,
     logprobs: options.json === true,
     ...(state ? { state } : {}),
     ...(options.topLogprobs === undefined ? {} : { topLogprobs: options.topLogprobs }),
     ...(options.prependEndOfText ? { prependEndOfText: true } : {}),
   });
-  for await (const chunk of stream) {
-    if (!options.json && chunk.text !== '') await terminal.write(chunk.text);
-    result = chunk.result ?? result;
-  }
-  if (!result) throw new Error('the stream ended without a result');
+  const echo = options.echo && typeof prompt === 'string' ? prompt : '';
+  const result = await (options.json
+    ? resultOf(stream)
+    : showStream({ stream, echo, asIds: model.tokenizer === undefined, terminal }));
   const seconds = (performance.now() - began) / 1000;
   if (options.json) await terminal.json(report({ prompt, result, seconds }));
-  else await terminal.write('\n');
   if (options.stats) terminal.note(statistics(result, seconds));
   if (options.stateOut !== undefined && result.state) {
     await writeState(model, { path: options.stateOut, state: result.state });
   }
   if (result.finishReason === 'abort') throw new ExitError(exitCodes.interrupted);
+}
+
+/** Drains a stream for its result. */
+async function resultOf(stream: AsyncIterable<StreamChunk>): Promise<GenerationResult> {
+  let result: GenerationResult | undefined;
+  for await (const chunk of stream) result = chunk.result ?? result;
+  if (!result) throw new Error('the stream ended without a result');
+  return result;
+}
+
+/** Prints the prompt and the text as it comes; token ids where there is no tokenizer. */
+function showStream({
+  stream,
+  echo,
+  asIds,
+  terminal,
+}: {
+  stream: AsyncIterable<StreamChunk>;
+  echo: string;
+  asIds: boolean;
+  terminal: Terminal;
+}): Promise<GenerationResult> {
+  async function* shown(): AsyncGenerator<StreamChunk> {
+    const iterator = stream[Symbol.asyncIterator]();
+    const first = iterator.next();
+    // What is wrong with the options is told before anything is printed; a long prompt is echoed before it is read.
+    await Promise.race([first, setImmediate()]);
+    await terminal.writeSpoken(echo);
+    for (let step = await first; step.done !== true; step = await iterator.next()) {
+      const { token, text } = step.value;
+      if (!asIds) await terminal.writeSpoken(text);
+      else if (token !== undefined) await terminal.write(`${token} `);
+      yield step.value;
+    }
+    await terminal.write('\n');
+  }
+  return resultOf(shown());
 }
 
 function report({

@@ -70,7 +70,7 @@ async function inspect({
     name: source.name,
     fileBytes: source.size,
     container: raw.container,
-    ...(model ? modelFacts(model) : { refused: refusal?.line, code: refusal?.code }),
+    ...(model ? modelFacts(model) : { error: { code: refusal?.code, message: refusal?.line } }),
   };
   if (options.json)
     await terminal.json({
@@ -127,7 +127,7 @@ async function printFacts({
     name: string;
     fileBytes: number;
     container: string;
-    refused?: string | undefined;
+    error?: { readonly message: string | undefined };
   } & Partial<ReturnType<typeof modelFacts>>;
   model: ModelFile | undefined;
   raw: RawFile;
@@ -161,14 +161,11 @@ async function printFacts({
         `${humanBytes(memory.weights)} as stored, ${humanBytes(memory.weightsAsF32)} as f32; ${humanBytes(memory.statePerConversation)} per conversation, whatever its length`,
       ],
       ['fits', describeFit(memory)],
-      [
-        'tokenizer',
-        facts.tokenizer ?? `none known for ${facts.config.vocabularySize} tokens; pass --tokenizer`,
-      ],
+      ['tokenizer', describeTokenizer(facts.tokenizer, facts.config)],
     );
     if (facts.tunedState) lines.push(['state', 'holds a tuned initial state']);
     for (const note of facts.notes ?? []) lines.push(['note', note]);
-  } else lines.push(['refused', facts.refused ?? 'unknown']);
+  } else lines.push(['refused', facts.error?.message ?? 'unknown']);
   for (const [label, text] of lines) await terminal.line(`${label.padEnd(10)} ${text}`);
   if (options.tensors) {
     const rows = tensorList({ model, raw }).map(({ name, shape, format }) => [
@@ -177,6 +174,20 @@ async function printFacts({
       format,
     ]);
     await terminal.line(`\n${table(['tensor', 'shape', 'format'], rows)}`);
+  }
+}
+
+function describeTokenizer(kind: string | undefined, { vocabularySize }: RwkvConfig): string {
+  switch (kind) {
+    case 'in the file':
+    case undefined:
+      return kind ?? `none known for ${vocabularySize} tokens; pass --tokenizer`;
+    case 'world':
+      return 'World; pass --tokenizer rwkv_vocab_v20230424.txt';
+    case '20b':
+      return '20B of the Pile models; pass --tokenizer 20b';
+    default:
+      return kind;
   }
 }
 

@@ -1,8 +1,10 @@
 /** `rwkv logits`: the raw numbers, for comparing implementations. */
+import type { Model } from '@rwkv-ts/generate';
 import type { Command } from 'commander';
 import { UsageError } from '../failure.js';
 import { addModelOptions, type ModelOptions, openModelFor } from '../model-options.js';
 import { integer, tokenList } from '../option-values.js';
+import { checkOutput } from '../output-file.js';
 import { promptOf, type PromptOptions } from '../prompt-input.js';
 import { readState, writeState } from '../states.js';
 import type { Terminal } from '../terminal.js';
@@ -22,7 +24,8 @@ export function addLogits(program: Command, terminal: Terminal): void {
     .description('Prints the logits after the last token, or after every token.')
     .option('--tokens <ids>', 'the prompt as token ids, 1,2,3', tokenList)
     .option('-p, --prompt <text>', 'the prompt as text')
-    .option('--prompt-file <path>', 'the prompt from a file');
+    .option('--prompt-file <path>', 'the prompt from a file')
+    .option('-e, --escape', 'read \\n, \\t, \\\\ and \\uHHHH in --prompt');
   addModelOptions(command)
     .option('--all', 'a row after every token, not only the last')
     .option(
@@ -39,7 +42,8 @@ export function addLogits(program: Command, terminal: Terminal): void {
       `
 Examples:
   rwkv logits --model model.pth --tokens 1,2,3 --backend reference-f64 --json
-  rwkv logits --model tiny-rwkv-5v1-730K-FP32.bin --tokenizer bytes --prompt '"in' --override headNormEpsilon=1e-5`,
+  rwkv logits --model tiny-rwkv-5v1-730K-FP32.bin --tokenizer bytes \\
+    --prompt '"in' --override headNormEpsilon=1e-5`,
     )
     .action(async (options: LogitsOptions) => {
       await logits(options, terminal);
@@ -47,31 +51,29 @@ Examples:
 }
 
 async function logits(options: LogitsOptions, terminal: Terminal): Promise<void> {
-  const prompt = await promptOf(options);
+  const { signal } = terminal;
+  const prompt = await promptOf(options, { signal });
+  if (options.stateOut !== undefined) await checkOutput(options.stateOut);
   if (prompt === undefined) throw new UsageError('no prompt: give --tokens or --prompt.');
   await using opened = await openModelFor(options, terminal, { slots: 1 });
   const { model } = opened;
   const tokens = typeof prompt === 'string' ? textTokens(model.tokenizer, prompt) : [...prompt];
   const state = await readState(model, options.stateIn);
+  const rows: (Float32Array | Float64Array)[] = [];
+  using progress = terminal.progress('Computing');
   const result = await model.evaluate(tokens, {
     rows: options.all ? 'all' : 'last',
+    onRow: (row) => {
+      rows.push(row.slice());
+      progress.update(rows.length, options.all ? tokens.length : 1);
+    },
     keepState: options.stateOut !== undefined,
-    signal: terminal.signal,
+    signal,
     ...(state ? { state } : {}),
   });
-  const width = model.vocabularySize;
-  const rows = Array.from({ length: result.rows }, (_, row) =>
-    result.logits.subarray(row * width, (row + 1) * width),
-  );
-  if (options.json) {
-    await terminal.json({
-      version: model.config?.version,
-      vocabularySize: width,
-      tokens,
-      rows: result.rows,
-      logits: rows,
-    });
-  } else {
+  progress[Symbol.dispose]();
+  if (options.json) await printJson({ model, tokens, rows, terminal });
+  else {
     const first = tokens.length - result.rows;
     for (const [index, row] of rows.entries()) {
       await terminal.line(`after ${tokens[first + index]}: ${best(row, options.top).join('  ')}`);
@@ -80,6 +82,30 @@ async function logits(options: LogitsOptions, terminal: Terminal): Promise<void>
   if (options.stateOut !== undefined && result.state) {
     await writeState(model, { path: options.stateOut, state: result.state });
   }
+}
+
+/** Row by row: all rows of a long prompt make a text that is larger than one string can be. */
+async function printJson({
+  model,
+  tokens,
+  rows,
+  terminal,
+}: {
+  model: Model;
+  tokens: readonly number[];
+  rows: readonly (Float32Array | Float64Array)[];
+  terminal: Terminal;
+}): Promise<void> {
+  const head = JSON.stringify({
+    version: model.config?.version,
+    vocabularySize: model.vocabularySize,
+    tokens,
+    rows: rows.length,
+  });
+  await terminal.write(`${head.slice(0, -1)},"logits":[`);
+  for (const [index, row] of rows.entries())
+    await terminal.write(`${index === 0 ? '' : ','}[${row.join(',')}]`);
+  await terminal.write(']}\n');
 }
 
 function textTokens(

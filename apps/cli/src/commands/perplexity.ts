@@ -1,6 +1,7 @@
 /** `rwkv perplexity`: how well a model predicts a text. */
-import type { Command } from 'commander';
-import { InputError } from '../failure.js';
+import { logSoftmaxAt } from '@rwkv-ts/sampler';
+import { type Command, InvalidArgumentError } from 'commander';
+import { InputError, UsageError } from '../failure.js';
 import { addModelOptions, type ModelOptions, openModelFor } from '../model-options.js';
 import { integer } from '../option-values.js';
 import { promptOf } from '../prompt-input.js';
@@ -25,8 +26,8 @@ export function addPerplexity(program: Command, terminal: Terminal): void {
   addModelOptions(command)
     .option(
       '--window <tokens>',
-      'start from an empty state every so many tokens; 0 carries the state through',
-      integer({ minimum: 0 }),
+      'start from an empty state every so many tokens; 0 never does',
+      windowLength,
       0,
     )
     .option('--json', '{"tokens","bytes","logprob","perplexity","bitsPerByte"}')
@@ -43,15 +44,21 @@ Examples:
 }
 
 async function perplexity(options: PerplexityOptions, terminal: Terminal): Promise<void> {
-  const text = await promptOf({
-    ...(options.text === undefined ? {} : { prompt: options.text }),
-    ...(options.file === undefined ? {} : { promptFile: options.file }),
-  });
-  if (typeof text !== 'string' || text === '')
-    throw new InputError('there is no text: give --file, --text or a pipe.');
+  const { signal } = terminal;
+  const text = await promptOf(
+    {
+      ...(options.text === undefined ? {} : { prompt: options.text }),
+      ...(options.file === undefined ? {} : { promptFile: options.file }),
+    },
+    { signal },
+  );
+  if (text === undefined && process.stdin.isTTY)
+    throw new UsageError('there is no text: give --file, --text or a pipe.');
+  if (typeof text !== 'string' || text === '') throw new InputError('the text is empty.');
   await using opened = await openModelFor(options, terminal, { slots: 1 });
   const { model } = opened;
-  if (!model.tokenizer) throw new InputError('this model has no tokenizer: pass --tokenizer.');
+  if (!model.tokenizer)
+    throw new UsageError('this model file has no tokenizer in it: pass --tokenizer.');
   const tokens = model.tokenizer.encode(text);
   const window = options.window === 0 ? tokens.length : options.window;
   let [logprob, count] = [0, 0];
@@ -60,13 +67,21 @@ async function perplexity(options: PerplexityOptions, terminal: Terminal): Promi
     // The first token of a window is context: nothing comes before it that could predict it.
     const part = tokens.subarray(from, from + window);
     if (part.length < 2) break;
-    const { logprobs } = await model.logprobs(part, { signal: terminal.signal });
-    for (const value of logprobs) logprob += value;
-    count += logprobs.length;
-    progress.update(from + part.length, tokens.length);
+    await model.evaluate(part, {
+      rows: 'all',
+      signal,
+      onRow: (row, index) => {
+        progress.update(from + index + 1, tokens.length);
+        if (index + 1 === part.length) return;
+        logprob += logSoftmaxAt(row, part[index + 1]!);
+        count++;
+      },
+    });
   }
   if (count === 0)
-    throw new InputError(`the text must be at least two tokens, got ${tokens.length}.`);
+    throw new InputError(
+      `there is nothing to predict: the text is ${tokens.length} tokens, the window ${window}; two are needed.`,
+    );
   // Bytes of the predicted tokens only, so that windows do not flatter the figure.
   const bytes = predictedBytes({
     tokens,
@@ -86,6 +101,13 @@ async function perplexity(options: PerplexityOptions, terminal: Terminal): Promi
       `${count} tokens predicted: perplexity ${result.perplexity.toFixed(4)}, ${result.bitsPerByte.toFixed(4)} bits per byte`,
     );
   }
+}
+
+function windowLength(text: string): number {
+  const value = integer({ minimum: 0 })(text);
+  if (value === 1)
+    throw new InvalidArgumentError('A window of one token predicts nothing; give 0, or 2 or more.');
+  return value;
 }
 
 function predictedBytes({

@@ -2,9 +2,11 @@
 import { readFile } from 'node:fs/promises';
 import type { Tokenizer } from '@rwkv-ts/tokenizer';
 import { type Command, Option } from 'commander';
+import { unescapeText } from '../escapes.js';
 import { InputError, UsageError } from '../failure.js';
 import { linesOf } from '../lines.js';
 import { tokenList } from '../option-values.js';
+import { readStandardInput, standardInput } from '../standard-input.js';
 import type { Terminal } from '../terminal.js';
 import { openTokenizer } from '../tokenizers.js';
 
@@ -15,6 +17,7 @@ interface TokenizeOptions {
   readonly jsonl?: true;
   readonly decode?: true;
   readonly count?: true;
+  readonly escape?: true;
   readonly json?: true;
 }
 
@@ -24,8 +27,8 @@ export function addTokenize(program: Command, terminal: Terminal): void {
     .summary('text to token ids, and back')
     .description('Turns text or bytes into token ids, or, with --decode, ids into text.')
     .requiredOption(
-      '--tokenizer <file|bytes|20b>',
-      'rwkv_vocab_v20230424.txt, a compact binary, tokenizer.json, bytes or 20b',
+      '--tokenizer <which>',
+      'a FILE (rwkv_vocab_v20230424.txt, a compact binary or tokenizer.json), 20b or bytes',
     )
     .addOption(
       new Option('--text <text>', 'the text (with --decode: ids, as 1,2,3)').conflicts([
@@ -47,6 +50,7 @@ export function addTokenize(program: Command, terminal: Terminal): void {
     )
     .option('--decode', 'ids in; text out, or hex where the bytes are not UTF-8')
     .option('--count', 'only the number of tokens')
+    .option('-e, --escape', 'read \\n, \\t, \\\\ and \\uHHHH in --text')
     .option('--json', 'for machines: {"ids":[…]}, {"text":"…"} or {"hex":"…"}')
     .addHelpText(
       'after',
@@ -75,15 +79,15 @@ interface Job {
 async function encodeOnce({ tokenizer, options, terminal }: Job): Promise<void> {
   const ids =
     options.text === undefined
-      ? tokenizer.encodeBytes(await inputBytes(options))
-      : tokenizer.encode(options.text);
+      ? tokenizer.encodeBytes(await inputBytes(options, terminal.signal))
+      : tokenizer.encode(options.escape ? unescapeText(options.text) : options.text);
   if (options.count)
     await (options.json ? terminal.json({ count: ids.length }) : terminal.line(String(ids.length)));
   else await (options.json ? terminal.json({ ids }) : terminal.line(ids.join(' ')));
 }
 
 async function decodeOnce({ tokenizer, options, terminal }: Job): Promise<void> {
-  const text = options.text ?? new TextDecoder().decode(await inputBytes(options));
+  const text = options.text ?? new TextDecoder().decode(await inputBytes(options, terminal.signal));
   const decoded = decodeExactly(tokenizer, parseIds(text, 'the input'));
   if (options.json) await terminal.json(typeof decoded === 'string' ? { text: decoded } : decoded);
   else await terminal.line(typeof decoded === 'string' ? decoded : decoded.hex);
@@ -92,10 +96,9 @@ async function decodeOnce({ tokenizer, options, terminal }: Job): Promise<void> 
 /** Line by line, so that a pipe of any length needs the memory of one line. */
 async function tokenizeLines({ tokenizer, options, terminal }: Job): Promise<void> {
   let number = 0;
-  for await (const line of linesOf(process.stdin)) {
+  for await (const line of linesOf(standardInput(terminal.signal))) {
     number++;
     if (line.trim() === '') continue;
-    if (terminal.signal.aborted) return;
     const place = `line ${number}`;
     if (options.decode) {
       await terminal.json(decodeExactly(tokenizer, parseIds(line, place)));
@@ -107,13 +110,11 @@ async function tokenizeLines({ tokenizer, options, terminal }: Job): Promise<voi
   }
 }
 
-async function inputBytes(options: TokenizeOptions): Promise<Uint8Array> {
+async function inputBytes(options: TokenizeOptions, signal: AbortSignal): Promise<Uint8Array> {
   if (options.file !== undefined) return readFile(options.file);
   if (process.stdin.isTTY)
     throw new UsageError('give --text, --file or --jsonl, or pipe something in.');
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array);
-  return Buffer.concat(chunks);
+  return readStandardInput(signal);
 }
 
 function parseLine(line: string, place: string): string | Uint8Array {
