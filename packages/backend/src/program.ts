@@ -163,7 +163,7 @@ export interface Wkv4Op {
   readonly state: string;
 }
 /**
- * RWKV-5 and RWKV-6 attention, per head; state S [H, N(key), N(value)] (arXiv:2404.05892, equations 12 to 19).
+ * RWKV-5 and RWKV-6 attention, per head; state S [H, N(key), N(value)] (arXiv:2404.05892, sections 4.1 and 4.2).
  * out_h = r_h (diag(first_h) k_hᵀ v_h + S_h); S_h ← k_hᵀ v_h + diag(decay_h) S_h.
  */
 export interface Wkv6Op {
@@ -180,7 +180,7 @@ export interface Wkv6Op {
   readonly state: string;
 }
 /**
- * RWKV-7 attention, per head, as column vectors; state S [H, N(value), N(key)] (arXiv:2503.14456, equation 17):
+ * RWKV-7 attention, per head, as column vectors; state S [H, N(value), N(key)] (arXiv:2503.14456, section 4.1):
  * S ← S diag(w) + (S a) bᵀ + v kᵀ; out_h = S r_h. `S a` uses the state before this token's decay.
  * For RWKV-7 a = -κ̂ and b = κ̂ ⊙ (in-context learning rate); they are separate inputs because a doubled removal turns
  * a step into a swap or a copy, which is what the paper's regular-language construction uses.
@@ -227,7 +227,7 @@ export interface ShiftMixOp {
   readonly shifted?: Value;
 }
 /**
- * RWKV-6's data-dependent shift (arXiv:2404.05892, equations 15 to 17). With x̂ = norm(x), x' its shift and
+ * RWKV-6's data-dependent shift (arXiv:2404.05892, section 4.2). With x̂ = norm(x), x' its shift and
  * z = tanh((x̂ + (x' - x̂) ⊙ base) downᵀ) cut into equal parts z_i of width D, one per entry of `mixes`:
  * out_i = x̂ + (x' - x̂) ⊙ (by_i + z_i up_iᵀ). down [5 D, C], up_i [C, D].
  */

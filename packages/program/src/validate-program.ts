@@ -19,6 +19,7 @@ import { OpChecker } from './op-checker.js';
  * @throws BackendError `PROGRAM_INVALID`, its message naming the op's index and kind, with `expected` and `got`
  */
 export function validateProgram(program: Program): void {
+  checkLists(program);
   const weights = listByName('weight', program.weights);
   const states = listByName('state', program.states);
   for (const spec of program.weights) checkShape('weight', spec);
@@ -49,6 +50,19 @@ export function validateProgram(program: Program): void {
   checkOutput(program.output, values);
 }
 
+/** A program may come from a file; what is read before the rules of each part needs its type checked first. */
+function checkLists(program: Program): void {
+  const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;
+  if (!isObject(program)) throw invalid('it', 'an object', program);
+  for (const name of ['weights', 'states', 'ops'] as const) {
+    const list: unknown = program[name];
+    if (!Array.isArray(list)) throw invalid(name, 'a list', list);
+    const odd = list.findIndex((item) => !isObject(item));
+    if (odd !== -1) throw invalid(`${name}[${odd}]`, 'an object', list[odd]);
+  }
+  if (!isObject(program.output)) throw invalid('output', 'a value', program.output);
+}
+
 function checkOp(checker: OpChecker, { op, values }: { op: Op; values: Map<number, Value> }): void {
   if (!opKinds.has(op.kind)) checker.fail('op kind', [...opKinds].join(', '), op.kind);
   try {
@@ -69,10 +83,16 @@ function checkOp(checker: OpChecker, { op, values }: { op: Op; values: Map<numbe
 function invalid(what: string, expected: unknown, got: unknown): BackendError {
   return new BackendError({
     code: 'PROGRAM_INVALID',
-    message: `Program: ${what} must be ${String(expected)}, got ${String(got)}.`,
+    message: `Program: ${what} must be ${String(expected)}, got ${show(got)}.`,
     expected,
     got,
   });
+}
+
+/** `String` fails for objects without a prototype's help, and shows nothing of others. */
+function show(value: unknown): string {
+  if (typeof value !== 'object') return String(value);
+  return JSON.stringify(value).slice(0, 60);
 }
 
 function listByName<Spec extends { readonly name: string }>(
@@ -105,13 +125,16 @@ function checkShape(what: string, { name, shape }: WeightSpec): void {
 
 function checkState(spec: StateSpec): void {
   checkShape('state', spec);
+  if (typeof spec.initial !== 'number' && !Array.isArray(spec.initial)) {
+    throw invalid(`initial of state ${spec.name}`, 'a number or a list of numbers', spec.initial);
+  }
   const initial = typeof spec.initial === 'number' ? [spec.initial] : spec.initial;
   const rows = spec.shape[0];
   if (typeof spec.initial !== 'number' && initial.length !== rows) {
     throw invalid(`length of initial of state ${spec.name}`, rows, initial.length);
   }
   for (const value of initial) {
-    if (!Number.isFinite(Math.fround(value))) {
+    if (typeof value !== 'number' || !Number.isFinite(Math.fround(value))) {
       throw invalid(`initial of state ${spec.name}`, 'finite in f32', value);
     }
   }

@@ -60,12 +60,16 @@ describe('memory', () => {
   it('calls what the runtime cannot allocate OUT_OF_MEMORY as well', async () => {
     const { backend, program, weights, states } = await prepare();
     const limits = { ...sessionLimits, tokens: 2 ** 45 };
+    const before = backend.bytes;
     await expect(backend.compile(program, { weights, states }, limits)).rejects.toEqual(
       code('OUT_OF_MEMORY'),
     );
-    await expect(backend.createStates(program.states, 2 ** 40)).rejects.toEqual(
-      code('OUT_OF_MEMORY'),
-    );
+    for (const slots of [2 ** 40, 2 ** 52]) {
+      await expect(backend.createStates(program.states, slots)).rejects.toEqual(
+        code('OUT_OF_MEMORY'),
+      );
+    }
+    expect(backend.bytes).toBe(before);
   });
 });
 

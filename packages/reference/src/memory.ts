@@ -14,9 +14,12 @@ export class Memory {
   }
 
   /** @throws BackendError `OUT_OF_MEMORY` before anything is allocated */
-  reserve(bytes: number, what: string): void {
+  requireAvailable(bytes: number, what: string): void {
     const available = this.#limit - this.#used;
     if (bytes > available) throw outOfMemory({ what, expected: available, got: bytes });
+  }
+
+  add(bytes: number): void {
     this.#used += bytes;
   }
 
@@ -39,18 +42,21 @@ export class Holding {
   }
 
   /**
-   * Reserves, then allocates.
+   * Asks, allocates, then counts: what could not be had is not counted.
    * @throws BackendError `OUT_OF_MEMORY`, also when the runtime cannot allocate
    */
   allocate<Result>({ bytes, what }: { bytes: number; what: string }, create: () => Result): Result {
-    this.#memory.reserve(bytes, what);
-    this.#bytes += bytes;
+    this.#memory.requireAvailable(bytes, what);
+    let result: Result;
     try {
-      return create();
+      result = create();
     } catch (cause) {
       if (!(cause instanceof RangeError)) throw cause;
       throw outOfMemory({ what, expected: 'what the runtime can allocate', got: bytes, cause });
     }
+    this.#memory.add(bytes);
+    this.#bytes += bytes;
+    return result;
   }
 
   release(): void {

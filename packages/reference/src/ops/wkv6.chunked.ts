@@ -4,7 +4,7 @@ import { perChannel, type Prepare } from './context.js';
 import { decayOf } from './wkv6.js';
 
 /**
- * The chunk-parallel form of wkv6: decay-weighted causal products (arXiv:2404.05892, equations 12 to 19, unrolled over
+ * The chunk-parallel form of wkv6: decay-weighted causal products (arXiv:2404.05892, section 4, unrolled over
  * Q tokens). With W(s, t) the product of the decays of the tokens from s to t, both included, empty products being 1:
  *
  *     scores[t, s] = Σ_i r_t k_s W(s+1, t-1) for s < t;   scores[t, t] = Σ_i r_t first k_t

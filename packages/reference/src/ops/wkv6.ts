@@ -4,7 +4,7 @@ import type { OpOf } from '@rwkv-ts/backend';
 import type { Numbers } from '../numbers.js';
 
 /**
- * RWKV-5 and RWKV-6 attention, per head (arXiv:2404.05892, equations 12 to 19); r, k, v, out [T, C].
+ * RWKV-5 and RWKV-6 attention, per head (arXiv:2404.05892, sections 4.1 and 4.2); r, k, v, out [T, C].
  *
  * state S [H, N(key), N(value)]; with i the key index and j the value index:
  *

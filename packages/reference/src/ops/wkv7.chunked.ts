@@ -3,7 +3,7 @@ import type { OpContext, Prepare } from './context.js';
 import type { Numbers } from '../numbers.js';
 
 /**
- * The chunk-parallel form of wkv7: diagonal plus low rank, the WY form (arXiv:2503.14456, equation 17, unrolled over Q
+ * The chunk-parallel form of wkv7: diagonal plus low rank, the WY form (arXiv:2503.14456, section 4.1, unrolled over Q
  * tokens; the WY form for delta rules is arXiv:2406.06484). Column vectors, S [value, key].
  *
  * With z_t = S_{t-1} a_t each step is S_t = S_{t-1} diag(w_t) + z_t b_tᵀ + v_t k_tᵀ. With W(s, t) the product of the decays

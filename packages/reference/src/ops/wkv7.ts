@@ -1,13 +1,14 @@
 import type { Prepare } from './context.js';
 
 /**
- * RWKV-7 attention, per head (arXiv:2503.14456, equation 17); r, w, k, v, a, b, out [T, C].
+ * RWKV-7 attention, per head (arXiv:2503.14456, section 4.1); r, w, k, v, a, b, out [T, C].
  *
  * state S [H, N(value), N(key)]; with i the value index and j the key index:
  *
  *     z_i = Σ_j S_ij a_j;   S_ij ← S_ij w_j + z_i b_j + v_i k_j;   out_i = Σ_j S_ij r_j
  *
- * z uses the state before this token's decay, out the state after its update.
+ * z uses the state before this token's decay, out the state after its update. With f32 precision S is rounded where it is
+ * stored, once per token, and z of the next token sees that; out is summed from the unrounded S, as all sums are.
  */
 export const prepareWkv7: Prepare<'wkv7'> = (op, context) => {
   const { step } = context;
