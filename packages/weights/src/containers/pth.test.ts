@@ -19,6 +19,8 @@ const tensors: readonly PthTensor[] = [
   patternTensor('i', [2], 'i32'),
   patternTensor('s', [3], 'i16'),
   patternTensor('c', [3], 'i8'),
+  patternTensor('u', [3], 'u8'),
+  patternTensor('b', [3], 'bool'),
   patternTensor('empty', [0, 4], 'f32'),
 ];
 
@@ -173,6 +175,29 @@ describe('pth that lies', () => {
       'CONTAINER_INVALID',
       /missing/,
     );
+  });
+
+  it('refuses thousands of tensors in one compressed storage: each read inflates it whole', async () => {
+    const many = (count: number): Uint8Array =>
+      writePth({
+        tensors: Array.from({ length: count }, (_, i) => ({
+          ...patternTensor(`t${i}`, [1], 'f32'),
+          view: { storage: 's', offset: i, strides: [1] },
+        })),
+        storages: new Map([['s', new Uint8Array(40_000)]]),
+        method: 'deflated',
+      });
+    await expectCode(open(many(2000)), 'CONTAINER_INVALID', /inflate 80000000 bytes/);
+    expect((await open(many(1))).tensors.size).toBe(1);
+  });
+
+  it('takes the state_dict of a checkpoint, also where a tensor lies beside it', async () => {
+    const own = tensors.slice(0, 2);
+    const beside = [patternTensor('rng_state', [16], 'u8')];
+    for (const wrapper of ['state_dict', 'model_state_dict']) {
+      const file = await open(writePth({ tensors: own, wrapper, beside }));
+      expect([...file.tensors.keys()]).toEqual(own.map(({ name }) => name));
+    }
   });
 
   it('refuses two tensors of one name', async () => {

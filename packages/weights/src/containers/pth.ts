@@ -58,6 +58,7 @@ export async function openPth(source: ByteSource, options: ReadOptions = {}): Pr
   const tensors = new Map<string, RawTensor>();
   for (const [name, tensor] of pickled)
     addTensor(tensors, tensorOf(archive, name, tensor), source.name);
+  refuseEndlessInflation(archive, pickled.values());
   return rawFileOf({ container: 'pth', source, tensors, metadata });
 }
 
@@ -211,6 +212,25 @@ function requireInside(view: PickleTensor, name: string, file: string): void {
       },
     );
   }
+}
+
+/** Each read of a deflated storage inflates it whole: thousands of tensors that share one would take hours. */
+function refuseEndlessInflation(
+  { source, entries, prefix }: Archive,
+  tensors: Iterable<PickleTensor>,
+): void {
+  let inflated = 0;
+  for (const { storage } of tensors) {
+    const entry = entries.get(`${prefix}data/${storage.key}`);
+    if (entry?.method === 'deflated') inflated += entry.size;
+  }
+  const most = source.size * limits.inflateRatio;
+  if (inflated <= most) return;
+  throw invalid(
+    source.name,
+    `its tensors share compressed storages, and reading each would inflate ${inflated} bytes, more than ${limits.inflateRatio} times the file`,
+    { expected: most, got: inflated },
+  );
 }
 
 interface StridedRead {

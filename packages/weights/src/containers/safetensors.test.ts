@@ -11,7 +11,7 @@ const open = (bytes: Uint8Array) => openSafetensors(memorySource(bytes, { name: 
 const header = (text: string, bytes = 8) => open(safetensorsOf(text, [new Uint8Array(bytes)]));
 
 describe('safetensors', () => {
-  const formats = ['f64', 'f32', 'f16', 'bf16', 'i64', 'i32', 'i16', 'i8'] as const;
+  const formats = ['f64', 'f32', 'f16', 'bf16', 'i64', 'i32', 'i16', 'i8', 'u8', 'bool'] as const;
   const tensors = [
     ...formats.map((format) => patternTensor(format, [2, 3], format)),
     patternTensor('scalar', [], 'f32'),

@@ -1,6 +1,6 @@
 /** flash-linear-attention's RWKV-6 and RWKV-7 classes: pairs as linear layers ([out, in]), RWKV-6's groups in another order. */
 import type { RawFile } from '../raw-file.js';
-import { type Rename, renameAll, splitBlock } from './names.js';
+import { entryOf, type Rename, renameAll, splitBlock } from './names.js';
 import type { JsonObject, LayoutReading, Piece } from './types.js';
 import { cut, pick, type TensorView, viewOf } from './view.js';
 
@@ -25,9 +25,8 @@ const projections: Readonly<Record<string, string>> = {
 };
 
 function renameShared(name: string): string | undefined {
-  if (top[name] !== undefined) return top[name];
   const inBlock = splitBlock(name, 'model.layers.');
-  if (!inBlock) return undefined;
+  if (!inBlock) return entryOf(top, name);
   const { block, rest } = inBlock;
   const norm = /^(pre_norm|attn_norm|ffn_norm)\.(weight|bias)$/.exec(rest);
   if (norm) return `${block}.${norms[norm[1]!]}.${norm[2]}`;
@@ -117,7 +116,7 @@ const rename6: Rename = (name, tensor) => {
   const inBlock = splitBlock(name, 'model.layers.');
   if (shared !== undefined || !inBlock) return shared;
   const { block, rest } = inBlock;
-  const plain = plain6[rest];
+  const plain = entryOf(plain6, rest);
   return plain === undefined ? rename6Mixes(block, rest, viewOf(tensor)) : `${block}.${plain}`;
 };
 

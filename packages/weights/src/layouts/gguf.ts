@@ -1,7 +1,7 @@
 /** llama.cpp's GGUF files of the architectures rwkv6 and rwkv7. Shapes here are row-major, so ggml's {C, 5D} is [5D, C]. */
 import { WeightsError } from '../errors.js';
 import type { MetadataValue, RawFile } from '../raw-file.js';
-import { type Rename, renameAll, splitBlock } from './names.js';
+import { entryOf, type Rename, renameAll, splitBlock } from './names.js';
 import type { LayoutFacts, LayoutReading, Piece } from './types.js';
 import { elementCount, pick, reshape, type TensorView, viewOf } from './view.js';
 
@@ -101,9 +101,8 @@ export function readGguf6(file: RawFile): LayoutReading {
   const every = file.metadata.has(key) ? wholeNumber(file, key) : 0;
   if (every === undefined) invalidMetadata(file, { key, expected: 'a whole number' });
   const rename: Rename = (name, tensor) => {
-    if (top[name] !== undefined) return top[name];
     const inBlock = splitBlock(name, 'blk.');
-    if (!inBlock) return undefined;
+    if (!inBlock) return entryOf(top, name);
     const { block, rest } = inBlock;
     if (rest === 'time_mix_lerp_fused.weight') {
       return fused(
@@ -111,7 +110,7 @@ export function readGguf6(file: RawFile): LayoutReading {
         mixes6.map((mix) => `${block}.att.time_maa_${mix}`),
       );
     }
-    const word = shared[rest] ?? only6[rest];
+    const word = entryOf(shared, rest) ?? entryOf(only6, rest);
     if (word === undefined) return undefined;
     const official = `${block}.${word}`;
     const layer = Number(block.slice('blocks.'.length));
@@ -132,11 +131,11 @@ export function readGguf6(file: RawFile): LayoutReading {
 
 export function readGguf7(file: RawFile): LayoutReading {
   const rename: Rename = (name, tensor) => {
-    if (top[name] !== undefined) return top[name];
     const inBlock = splitBlock(name, 'blk.');
-    if (!inBlock) return undefined;
+    if (!inBlock) return entryOf(top, name);
     const { block, rest } = inBlock;
-    if (shared[rest] !== undefined) return `${block}.${shared[rest]}`;
+    const common = entryOf(shared, rest);
+    if (common !== undefined) return `${block}.${common}`;
     if (rest === 'time_mix_lerp_fused.weight') {
       return fused(
         viewOf(tensor),

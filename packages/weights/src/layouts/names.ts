@@ -25,6 +25,11 @@ export function stripWrapper(name: string): string {
   return match ? name.slice(match[1]!.length) : name;
 }
 
+/** An entry of a table by a name out of a file, which may be `constructor` or `__proto__`. */
+export function entryOf(table: Readonly<Record<string, string>>, name: string): string | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined;
+}
+
 /** undefined: no rule takes the name. `[]`: known, and not needed. */
 export type Rename = (name: string, tensor: RawTensor) => string | readonly Piece[] | undefined;
 

@@ -1,6 +1,7 @@
 /** Files that are recognised and not run: hybrids, research variants, converted checkpoints, things that are no model. */
 import { WeightsError } from '../errors.js';
 import type { RawFile } from '../raw-file.js';
+import { entryOf } from './names.js';
 import type { JsonObject } from './types.js';
 
 function refuse(file: RawFile, what: string, advice: string): never {
@@ -84,12 +85,9 @@ function has(names: readonly string[], pattern: RegExp): boolean {
 export function refuseByName(file: RawFile, configJson?: JsonObject): void {
   const names = [...file.tensors.keys()];
   const architecture = file.metadata.get('general.architecture');
-  if (typeof architecture === 'string' && ggufArchitectures[architecture] !== undefined) {
-    refuse(
-      file,
-      ggufArchitectures[architecture],
-      'Hybrid models are not run here; use llama.cpp for this one.',
-    );
+  const hybrid = entryOf(ggufArchitectures, String(architecture));
+  if (hybrid !== undefined) {
+    refuse(file, hybrid, 'Hybrid models are not run here; use llama.cpp for this one.');
   }
   for (const key of ['_strategy', '_version', '_rescale_layer']) {
     const rule = byTensorName.at(-1)!;

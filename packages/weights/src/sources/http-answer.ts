@@ -1,6 +1,6 @@
 import { throwIfAborted } from './checks.js';
 import type { HttpRequestOptions, Range } from './http-request.js';
-import { backOff, describe, httpFailure, request } from './http-request.js';
+import { backOff, describe, httpFailure, request, unlessStalled } from './http-request.js';
 import { joinBytes } from './memory-sink.js';
 
 /** What the first answer says about the file, and every later one must repeat. */
@@ -109,7 +109,8 @@ export async function checkPart(
     requireSame(name, 'Last-Modified', resource.lastModified, lastModified);
     const header = response.headers.get('content-range');
     const got = parseContentRange(header);
-    if (header !== null && (got?.start !== range.start || got.end !== range.end)) {
+    // A server may send less than was asked for (RFC 9110, section 15.3.7); the rest is asked for again.
+    if (header !== null && (got?.start !== range.start || got.end! > range.end)) {
       throw httpFailure(name, `the server answered the range "${header}"`, {
         expected: `bytes ${range.start}-${range.end - 1}/${resource.size}`,
         got: header,
@@ -186,17 +187,19 @@ function ignoresRanges(response: Response, name: string): Error {
 /** The body, or undefined when it is longer than a block; then no more of it is read. */
 async function readUpTo(
   response: Response,
-  { name, blockBytes, signal }: Opening,
+  { name, blockBytes, signal, options }: Opening,
 ): Promise<Uint8Array | undefined> {
   const reader = response.body?.getReader();
   if (reader === undefined) return new Uint8Array(0);
   const parts: Uint8Array[] = [];
   let received = 0;
   for (;;) {
-    const { done, value } = await reader.read().catch((cause: unknown) => {
+    const next = unlessStalled(reader.read(), options).catch((cause: unknown) => {
       throwIfAborted(name, signal);
+      void reader.cancel().catch(() => undefined);
       throw new BrokenBody('the connection broke', { cause });
     });
+    const { done, value } = await next;
     if (done) return joinBytes(parts);
     received += value.length;
     if (received > blockBytes) {

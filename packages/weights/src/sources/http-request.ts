@@ -10,6 +10,8 @@ export interface HttpRequestOptions {
   readonly retries: number;
   /** Milliseconds before the first retry; doubles each time, to 30 s at most. Default 500. */
   readonly retryDelay: number;
+  /** Milliseconds in which something must come, headers or a part of the body, before it counts as failed. Default 60000. */
+  readonly stallTimeout: number;
 }
 
 /** Bytes [start, end). */
@@ -59,14 +61,39 @@ async function attemptRequest({
 }: RangeRequest): Promise<{ response?: Response; cause?: unknown }> {
   const headers: Record<string, string> = { ...options.headers };
   if (method === 'GET') headers['Range'] = `bytes=${range.start}-${range.end - 1}`;
+  const stalled = new AbortController();
+  const signals = signal === undefined ? [stalled.signal] : [signal, stalled.signal];
   try {
-    // Parts in the browser's own cache may be of an older file, and Chrome makes readers of one cache entry take turns.
-    const init: RequestInit = { method, headers, cache: 'no-store' };
-    if (signal !== undefined) init.signal = signal;
-    return { response: await options.fetch(name, init) };
+    const answer = options.fetch(name, {
+      method,
+      headers,
+      // Parts in the browser's own cache may be of an older file, and Chrome makes readers of one cache entry take turns.
+      cache: 'no-store',
+      signal: AbortSignal.any(signals),
+    });
+    return { response: await unlessStalled(answer, options) };
   } catch (cause) {
     if (signal?.aborted === true) throw aborted(name, cause);
+    stalled.abort(cause);
     return { cause };
+  }
+}
+
+/** The result of `work`, or an error when it takes longer than `stallTimeout`: a server may keep a connection open for ever. */
+export async function unlessStalled<Result>(
+  work: Promise<Result>,
+  { stallTimeout }: Pick<HttpRequestOptions, 'stallTimeout'>,
+): Promise<Result> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error(`nothing came for ${stallTimeout} ms`));
+    }, stallTimeout);
+  });
+  try {
+    return await Promise.race([work, deadline]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -231,6 +231,45 @@ describe('httpSource and failures that pass', () => {
     await expectCode(httpSource(url, quick), 'SOURCE_FAILED', /3 times/);
   });
 
+  it('tries again when nothing comes any more: no headers, half a first block, half a body', async () => {
+    const options = { ...quick, stallTimeout: 60 };
+    const stall: Handler = ({ response, range, count: n }) => {
+      if (n % 2 === 0) return;
+      response.writeHead(206, {
+        'Content-Range': `bytes ${range!.start}-${range!.end - 1}/${file.length}`,
+        'Content-Length': range!.end - range!.start,
+      });
+      response.write(file.subarray(range!.start, range!.start + 300));
+    };
+    misbehave = (asked) => {
+      if (asked.count === 2 || asked.count >= 5) return false;
+      stall(asked);
+      return true;
+    };
+    await using source = await httpSource(url, options);
+    expect(count).toBe(3);
+    expect(await source.read(100_000, 20_000)).toEqual(bytes.slice(100_000, 120_000));
+    expect(count).toBe(6);
+    misbehave = (asked) => {
+      stall(asked);
+      return true;
+    };
+    await expectCode(source.read(200_000, 20_000), 'SOURCE_FAILED');
+    await expectCode(httpSource(url, options), 'SOURCE_FAILED', /3 times/);
+    await expect(httpSource(url, { ...quick, stallTimeout: 0 })).rejects.toThrow(TypeError);
+  });
+
+  it('asks for the rest where the server sends less than was asked for', async () => {
+    await using source = await httpSource(url, quick);
+    misbehave = (asked) => {
+      const { start } = asked.range!;
+      const end = Math.min(asked.range!.end, start + 7000);
+      behave({ ...asked, range: { start, end } });
+      return true;
+    };
+    expect(await source.read(100_000, 15_000)).toEqual(bytes.slice(100_000, 115_000));
+  });
+
   it('gives up after the retries it may make', async () => {
     misbehave = ({ response }) => {
       response.writeHead(503).end();

@@ -5,7 +5,7 @@ import type { CacheOptions } from './cached-source.js';
 import { allocate, checkRange, throwIfAborted } from './checks.js';
 import { checkPart, firstAnswer } from './http-answer.js';
 import type { Resource } from './http-answer.js';
-import { backOff, httpFailure, request } from './http-request.js';
+import { backOff, httpFailure, request, unlessStalled } from './http-request.js';
 import type { HttpRequestOptions } from './http-request.js';
 import { memorySource } from './memory-source.js';
 
@@ -24,8 +24,8 @@ const progressBytes = 1024 * 1024;
  * honours ranges. A server that answers 200 with everything instead is refused (`SOURCE_FAILED`), unless everything fits
  * into that first block. A file that changes meanwhile (another ETag, Last-Modified or size) is `SOURCE_FAILED`: the
  * validators are compared here rather than sent as If-Range, which would cost a browser a preflight that many servers
- * refuse. Network failures, 408, 429 and 5xx are retried with growing pauses, and a body that broke off is continued
- * where it ended. Small reads share a bounded block cache; see `cachedSource`.
+ * refuse. Network failures, silence, 408, 429 and 5xx are retried with growing pauses, and a body that broke off is
+ * continued where it ended. Small reads share a bounded block cache; see `cachedSource`.
  * @throws WeightsError `SOURCE_FAILED`, `ABORTED`
  */
 export async function httpSource(
@@ -35,6 +35,7 @@ export async function httpSource(
     headers = {},
     retries = 4,
     retryDelay = 500,
+    stallTimeout = 60_000,
     signal,
     cache = {},
   }: HttpSourceOptions = {},
@@ -42,7 +43,10 @@ export async function httpSource(
   if (!(Number.isSafeInteger(retries) && retries >= 0)) {
     throw new TypeError(`retries is a non-negative integer, not ${retries}`);
   }
-  const options: HttpRequestOptions = { fetch, headers, retries, retryDelay };
+  if (!(stallTimeout > 0)) {
+    throw new TypeError(`stallTimeout is a positive number of milliseconds, not ${stallTimeout}`);
+  }
+  const options: HttpRequestOptions = { fetch, headers, retries, retryDelay, stallTimeout };
   const name = String(url);
   const blockBytes = cache.blockBytes ?? 64 * 1024;
   const first = await firstAnswer({ name, options, blockBytes, signal });
@@ -97,6 +101,7 @@ async function readRange(
       at: received,
       name: resource.name,
       signal,
+      options,
     });
     received = end.at;
     if (received === length) break;
@@ -119,6 +124,7 @@ interface BodyRead {
   readonly at: number;
   readonly name: string;
   readonly signal: AbortSignal | undefined;
+  readonly options: HttpRequestOptions;
 }
 
 /** Fills `into` from `at`. Returns where it got to; `cause` when the connection broke. More than fits is an error. */
@@ -128,13 +134,14 @@ async function readBody({
   at,
   name,
   signal,
+  options,
 }: BodyRead): Promise<{ at: number; cause?: unknown }> {
   const reader = response.body?.getReader();
   if (reader === undefined) return { at };
   let position = at;
   try {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await unlessStalled(reader.read(), options);
       if (done) return { at: position };
       if (value.length > into.length - position) {
         throw httpFailure(name, 'the server sent more than the range that was asked for', {
@@ -146,7 +153,7 @@ async function readBody({
       position += value.length;
     }
   } catch (cause) {
-    await reader.cancel().catch(() => undefined);
+    void reader.cancel().catch(() => undefined);
     throwIfAborted(name, signal);
     if (RwkvError.isInstance(cause)) throw cause;
     return { at: position, cause };

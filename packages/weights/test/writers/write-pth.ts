@@ -27,6 +27,8 @@ export interface PthContents {
   readonly dict?: 'dict' | 'OrderedDict';
   /** Wraps the dict: `{"state_dict": …, "epoch": 3}`. */
   readonly wrapper?: string;
+  /** Tensors beside the wrapped dict: the state of a random generator, for example. */
+  readonly beside?: readonly TestTensor[];
   readonly protocol?: 2 | 3 | 4 | 5;
   /** The folder in the archive. Default `archive`. */
   readonly prefix?: string;
@@ -73,6 +75,7 @@ export function writePth(contents: PthContents): Uint8Array<ArrayBuffer> {
   for (const [i, { bytes, view }] of tensors.entries()) {
     if (view === undefined) storages.set(String(i), bytes);
   }
+  for (const [i, { bytes }] of (contents.beside ?? []).entries()) storages.set(`beside${i}`, bytes);
   const text = (value: string) => new TextEncoder().encode(value);
   return writeZip(
     [
@@ -88,7 +91,7 @@ export function writePth(contents: PthContents): Uint8Array<ArrayBuffer> {
 
 /** The pickle alone, for tests that put something else around it. */
 export function pickleOf(
-  { tensors, scalars = {}, dict = 'OrderedDict', wrapper, protocol = 2 }: PthContents,
+  { tensors, scalars = {}, dict = 'OrderedDict', wrapper, beside = [], protocol = 2 }: PthContents,
   storages: ReadonlyMap<string, Uint8Array>,
 ): Uint8Array<ArrayBuffer> {
   const named = protocol >= 4 ? p.stackGlobal : p.global;
@@ -102,6 +105,10 @@ export function pickleOf(
   if (wrapper === undefined) return p.pickle(protocol, inner);
   const outer: [Uint8Array, Uint8Array][] = [
     [p.text('epoch'), p.integer(3)],
+    ...beside.map((tensor, i): [Uint8Array, Uint8Array] => [
+      p.text(tensor.name),
+      pickledTensor({ tensor, key: `beside${i}`, storages, named }),
+    ]),
     [p.text(wrapper), inner],
   ];
   return p.pickle(protocol, p.emptyDict, p.items(outer));
