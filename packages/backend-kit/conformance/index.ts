@@ -18,6 +18,7 @@ import { manifestCases } from './manifest.js';
 import { modelCases } from './models.js';
 import { opCases } from './ops.js';
 import { raggedCases } from './ragged.js';
+import { sizeCases } from './sizes.js';
 import { stateCases } from './state.js';
 import {
   type CaseDefinition,
@@ -56,6 +57,7 @@ const groups: { readonly [G in ConformanceGroup]: readonly CaseDefinition[] } = 
   state: stateCases,
   ragged: raggedCases,
   models: modelCases,
+  sizes: sizeCases,
   lifecycle: lifecycleCases,
   errors: errorCases,
 };

@@ -26,6 +26,8 @@ export const defaultLimits: Limits = { tokens: 40, sequences: 4, wanted: 40 };
 export const defaultSlots = 4;
 
 export interface Session extends AsyncDisposable {
+  /** As it was compiled. */
+  readonly program: Program;
   readonly weights: Weights;
   readonly states: States;
   readonly executable: Executable;
@@ -52,7 +54,7 @@ export async function open(backend: Backend, options: OpenOptions): Promise<Sess
     const executable = await backend.compile(program, { weights: uploaded, states }, limits);
     made.push(executable);
     const run = (batch: Batch) => executable.run(batch);
-    return { weights: uploaded, states, executable, run, [Symbol.asyncDispose]: dispose };
+    return { program, weights: uploaded, states, executable, run, [Symbol.asyncDispose]: dispose };
   } catch (error) {
     await dispose();
     throw error;

@@ -8,6 +8,7 @@ export const conformanceGroups = [
   'state',
   'ragged',
   'models',
+  'sizes',
   'lifecycle',
   'errors',
 ] as const;

@@ -5,6 +5,7 @@ import { claims } from './claims.js';
 import { handles } from './handles.js';
 import { kernels } from './kernels.js';
 import { runs } from './runs.js';
+import { sizes } from './sizes.js';
 import { states } from './states.js';
 import { createBroken, type Fault } from './wrap.js';
 
@@ -61,7 +62,7 @@ test('a backend that claims the least passes, and only what it claims is run', a
 });
 
 describe('each broken backend fails in its group', () => {
-  test.each([...kernels, ...runs, ...states, ...claims, ...handles])(
+  test.each([...kernels, ...runs, ...states, ...sizes, ...claims, ...handles])(
     '$group: $name',
     async ({ group, cases, message, fault }) => {
       const failure = await firstFailure(fault, { groups: [group], cases });
