@@ -187,12 +187,15 @@ async function twoExecutables(context: CaseContext): Promise<void> {
   const one = (step: number) =>
     batchOf([0, 1, 2, 3].map((slot) => ({ slot, tokens: [(11 * slot + step) % 61] })));
   const steps = [
-    ...[9, 64, 33, 1].map((count, slot) => ({ run: prefill.run, batch: prompt(slot, count) })),
-    ...[0, 1].map((step) => ({ run: decode.run.bind(decode), batch: one(step) })),
-    { run: prefill.run, batch: prompt(1, 40) },
-    { run: decode.run.bind(decode), batch: one(5) },
+    ...[9, 64, 33, 1].map((count, slot) => ({
+      on: prefill.executable,
+      batch: prompt(slot, count),
+    })),
+    ...[0, 1].map((step) => ({ on: decode, batch: one(step) })),
+    { on: prefill.executable, batch: prompt(1, 40) },
+    { on: decode, batch: one(5) },
   ];
-  const got = await Promise.all(steps.map(({ run, batch }) => run(batch)));
+  const got = await Promise.all(steps.map(({ on, batch }) => on.run(batch)));
   for (const [index, { batch }] of steps.entries()) {
     assertClose({
       got: got[index]!,

@@ -114,8 +114,7 @@ describe('a mutated program', () => {
     const program = JSON.parse(programs[0]!) as Program;
     const odd: unknown[] = [null, undefined, 3, 'x', { length: 1 }, [null], [3], ['x']];
     for (const name of ['weights', 'states', 'ops', 'output'] as const) {
-      for (const value of odd)
-        expect(accepts({ ...program, [name]: value } as Program)).toBe(false);
+      for (const value of odd) expect(accepts({ ...program, [name]: value })).toBe(false);
     }
     for (const value of [null, undefined, 3, 'x']) {
       expect(accepts(value as unknown as Program)).toBe(false);

@@ -89,10 +89,10 @@ function invalid(what: string, expected: unknown, got: unknown): BackendError {
   });
 }
 
-/** `String` fails for objects without a prototype's help, and shows nothing of others. */
+/** Short, and safe for whatever a file may hold. */
 function show(value: unknown): string {
-  if (typeof value !== 'object') return String(value);
-  return JSON.stringify(value).slice(0, 60);
+  if (typeof value === 'object') return JSON.stringify(value).slice(0, 60);
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : typeof value;
 }
 
 function listByName<Spec extends { readonly name: string }>(
