@@ -7,7 +7,7 @@
  */
 import { SamplerError, invalidRow } from './errors.js';
 import { exponential, exponentialOfMinus, exponentialTable } from './exponential.js';
-import { blockSize, maskedLogit, referenceFor, sumBlocks } from './mass.js';
+import { blockSize, maskedLogit, referenceFor, rowSummer } from './mass.js';
 import type { Scratch } from './scratch.js';
 
 /** probability(token) = exp(logit - maximum) / mass. */
@@ -99,9 +99,10 @@ function sumUnchanged(
   logits: Float32Array | Float64Array,
 ): void {
   const { row, sums } = scratch;
+  const { sumBlocks } = rowSummer();
   let reference = scratch.referenceGuess;
   mask(scratch, changed, maskedLogit(reference));
-  let total = sumBlocks(row, row.length, reference, sums);
+  let total = sumBlocks(row.length, reference);
   let maximum = total > 0 && total < Infinity ? maximumByBlocks(row, sums, reference) : NaN;
   if (!(maximum <= reference && maximum > reference - 32)) {
     mask(scratch, changed, -Infinity);
@@ -118,7 +119,7 @@ function sumUnchanged(
       // As after a right guess: the order of summation, and so the last bit, must not tell how often one guessed.
       mask(scratch, changed, maskedLogit(reference));
     }
-    total = sumBlocks(row, row.length, reference, sums);
+    total = sumBlocks(row.length, reference);
   }
   unchanged.reference = reference;
   unchanged.maximum = maximum;

@@ -1,17 +1,18 @@
 /**
  * The total mass of a row, Σ exp(x - reference), at about one nanosecond a logit.
  *
- * Reading a logit and calling `Math.exp` costs six times as much, so the loop looks the exponential up in a table of
+ * Reading a logit and calling `Math.exp` costs seven times as much, so the loop looks the exponential up in a table of
  * steps 1/256 and corrects with a quadratic. It has no branch per logit: an index outside the table is masked, and the
  * block of 64 logits in which that happened (-Infinity, NaN, far too low, above the reference) is done again with care.
  */
 import { exponentialTable, stepsPerNat, tableSize } from './exponential.js';
+import { largestVocabulary } from './options.js';
 
 /** Logits per block; each block has its own sum, which bounds its largest member and so lets searches skip it. */
 export const blockSize = 64;
 
 /**
- * exp(f / 256) on -1 <= f <= 0, through the three Chebyshev nodes of the interval: the Taylor series with
+ * For `sumCarefully`: exp(f / 256) on -1 <= f <= 0, through the three Chebyshev nodes of the interval: the Taylor series with
  * f^3 replaced by -(3/2 f^2 + 9/16 f + 1/32), and f^4 likewise. The error is at most (1/256)^3 / 192 = 3.2e-10 of the
  * value, of alternating sign; a sum over many logits comes out far closer.
  */
@@ -35,80 +36,92 @@ export function referenceFor(maximum: number): number {
   return multiple < maximum ? multiple + 32 : multiple;
 }
 
-/**
- * Block sums of exp(logit - reference) into `sums`, and their total. NaN if a logit is NaN; +Infinity if one is above
- * the reference (by more than 1/256 of a nat: the caller compares the maximum). `row` has `length` [V] logits.
- */
-export function sumBlocks(
-  row: Float64Array,
-  length: number,
-  reference: number,
-  sums: Float64Array,
-): number {
-  const entries = exponentialTable();
-  const blocks = Math.floor(length / blockSize);
-  let total = 0;
-  for (let block = 0; block < blocks; block++) {
-    const first = block * blockSize;
-    let sum = sumWholeBlock(row, first, reference, entries);
-    if (sum < 0) sum = sumCarefully(row, first, first + blockSize, reference, 1, entries);
-    sums[block] = sum;
-    total += sum;
-  }
-  if (blocks * blockSize < length) {
-    const sum = sumCarefully(row, blocks * blockSize, length, reference, 1, entries);
-    sums[blocks] = sum;
-    total += sum;
-  }
-  return total;
+/** Up to here, and far beyond, the arithmetic of `sumWholeBlock` on references is exact. */
+const largestQuickReference = 2 ** 40;
+
+/** The memory that rows are summed in, shared by all samplers, and the sum itself. */
+export interface RowSummer {
+  /** [2^20] the row comes to its front. */
+  readonly row: Float64Array;
+  /** [2^20 / 64] the mass of each block. */
+  readonly sums: Float64Array;
+  /**
+   * Block sums of exp(logit - reference) over the first `length` logits of `row` into `sums`, and their total. NaN if a
+   * logit is NaN; +Infinity if one is above the reference (by more than 1/512 of a nat: the caller compares the maximum).
+   */
+  readonly sumBlocks: (length: number, reference: number) => number;
+}
+
+let summer: RowSummer | undefined;
+
+/** The one summer there is; made on first use, when pages of its memory cost nothing until a row reaches them. */
+export function rowSummer(): RowSummer {
+  return (summer ??= createSummer());
 }
 
 /**
- * One block of 64, or -1 if a logit of it needs `sumCarefully`. Two checks catch every such logit: a bit outside the
- * mask, and (for distances beyond 2^31, whose index wraps, and for NaN and infinities) the quadratic part, which is
- * never positive for a rest in [-1, 0] and is huge or NaN for a rest that is not.
+ * Called once. The arrays are constants of a closure that exists once, so the engine compiles their addresses and
+ * lengths into the loop; as parameters, or as the module's variables that bundlers make of constants, they cost half as
+ * much again as the arithmetic.
  */
-function sumWholeBlock(
-  row: Float64Array,
-  first: number,
-  reference: number,
-  entries: Float64Array,
-): number {
-  // Local literals: the engine folds these into the loop, but loads a module's constants again for every logit.
-  const constant = 0.9999999996900139;
-  const linear = 0.0039062444199468396;
-  const quadratic = 7.614509740960784e-6;
-  const indexMask = 32767; // tableSize - 1
-  let even = 0;
-  let odd = 0;
-  let parts = 0;
-  let indices = 0;
-  const end = first + blockSize;
-  for (let at = first; at < end; at += 4) {
-    const position0 = (reference - row[at]!) * 256;
-    const position1 = (reference - row[at + 1]!) * 256;
-    const position2 = (reference - row[at + 2]!) * 256;
-    const position3 = (reference - row[at + 3]!) * 256;
-    const index0 = position0 | 0;
-    const index1 = position1 | 0;
-    const index2 = position2 | 0;
-    const index3 = position3 | 0;
-    const rest0 = index0 - position0;
-    const rest1 = index1 - position1;
-    const rest2 = index2 - position2;
-    const rest3 = index3 - position3;
-    const part0 = rest0 * (linear + rest0 * quadratic);
-    const part1 = rest1 * (linear + rest1 * quadratic);
-    const part2 = rest2 * (linear + rest2 * quadratic);
-    const part3 = rest3 * (linear + rest3 * quadratic);
-    even += entries[index0 & indexMask]! * (constant + part0);
-    odd += entries[index1 & indexMask]! * (constant + part1);
-    even += entries[index2 & indexMask]! * (constant + part2);
-    odd += entries[index3 & indexMask]! * (constant + part3);
-    parts += part0 + part1 + (part2 + part3);
-    indices |= index0 | index1 | (index2 | index3);
-  }
-  return (indices & ~indexMask) === 0 && parts <= 0 ? even + odd : -1;
+function createSummer(): RowSummer {
+  const row = new Float64Array(largestVocabulary);
+  const sums = new Float64Array(largestVocabulary / blockSize);
+  const entries = exponentialTable();
+  const biased = new Float32Array(blockSize);
+  const words = new Int32Array(biased.buffer);
+
+  /**
+   * One block of 64, or -1 if a logit of it needs `sumCarefully`.
+   *
+   * A float32 from 2^15 to 2^16 has steps of 1/256. So 1.5 · 2^15 plus the distance, rounded to float32, is the distance
+   * in table steps, and the low bits of its word are the table's index: far cheaper than two conversions between double
+   * and integer. What rounding took off, at most 1/512 either way, goes through exp(e) = 1 + (1 + a²/8) e + e²/2 with
+   * a = 1/512: the Taylor series with its cubic spread by a Chebyshev polynomial; the error is a³/24 = 3.1e-10 of the
+   * value, of alternating sign. A distance outside the table, infinite or NaN has other high bits.
+   */
+  const sumWholeBlock = (first: number, reference: number): number => {
+    const linear = 1.000000476837158203125;
+    const wordOfZero = 0x47400000; // of 49152 = 1.5 · 2^15
+    const indexMask = 32767; // tableSize - 1
+    const bias = reference + 49152;
+    let even = 0;
+    let odd = 0;
+    let strange = 0;
+    for (let at = 0; at < 64; at += 2) {
+      const logit0 = row[first + at]!;
+      const logit1 = row[first + at + 1]!;
+      const rounded0 = Math.fround(bias - logit0);
+      const rounded1 = Math.fround(bias - logit1);
+      biased[at] = rounded0;
+      biased[at + 1] = rounded1;
+      const rest0 = rounded0 - bias + logit0;
+      const rest1 = rounded1 - bias + logit1;
+      const word0 = words[at]!;
+      const word1 = words[at + 1]!;
+      strange |= (word0 ^ wordOfZero) | (word1 ^ wordOfZero);
+      even += entries[word0 & indexMask]! * (1 + rest0 * (linear + rest0 * 0.5));
+      odd += entries[word1 & indexMask]! * (1 + rest1 * (linear + rest1 * 0.5));
+    }
+    return (strange & ~indexMask) === 0 ? even + odd : -1;
+  };
+
+  const sumBlocks = (length: number, reference: number): number => {
+    const wholeBlocks = Math.abs(reference) <= largestQuickReference ? Math.floor(length / 64) : 0;
+    let total = 0;
+    for (let block = 0; block * 64 < length; block++) {
+      const first = block * 64;
+      let sum = block < wholeBlocks ? sumWholeBlock(first, reference) : -1;
+      if (sum < 0) {
+        sum = sumCarefully(row, first, Math.min(first + 64, length), reference, 1, entries);
+      }
+      sums[block] = sum;
+      total += sum;
+    }
+    return total;
+  };
+
+  return { row, sums, sumBlocks };
 }
 
 /**

@@ -1,8 +1,8 @@
-import { blockSize } from './mass.js';
+import { blockSize, rowSummer } from './mass.js';
 
 /**
- * Working memory of one vocabulary size, 76 bytes a token. Sampling is synchronous, so all samplers of a size share it;
- * nothing in it outlives a call except `referenceGuess`, which is about speed and never about results.
+ * Working memory of one vocabulary size, 68 bytes a token, and the row that all sizes share. Sampling is synchronous, so
+ * all samplers of a size share it; nothing in it outlives a call except `referenceGuess`, which is about speed and never about results.
  */
 export interface Scratch {
   /** [V] the row, first with the changed tokens masked, then adjusted. */
@@ -32,10 +32,11 @@ const keptSizes = 4;
 export function scratchFor(vocabularySize: number): Scratch {
   const found = kept.get(vocabularySize);
   if (found !== undefined) return found;
+  const memory = rowSummer();
   const numbers = (): Float64Array => new Float64Array(vocabularySize);
   const scratch: Scratch = {
-    row: numbers(),
-    sums: new Float64Array(Math.ceil(vocabularySize / blockSize)),
+    row: memory.row.subarray(0, vocabularySize),
+    sums: memory.sums.subarray(0, Math.ceil(vocabularySize / blockSize)),
     tokens: new Int32Array(vocabularySize),
     logits: numbers(),
     weights: numbers(),

@@ -48,11 +48,13 @@ export function truncate(
   for (let window = firstWindow; ; window = widened(window, mass / distribution.mass)) {
     const lowest = narrowing ? Math.max(maximum - window, floor) : floor;
     length = gather(scratch, maximum, lowest);
+    // Top-k first: top-p keeps of the k likeliest what it keeps of all, and has fewer to weigh and to choose from.
+    const isEnough = length >= topK;
+    if (length > topK) length = keepLargest(scratch, length, topK);
     mass = weigh(scratch, length, maximum);
-    if (mass >= target || length >= topK || lowest === floor) break;
+    if (mass >= target || isEnough || lowest === floor) break;
   }
   if (mass >= target) length = keepAtLeast(scratch, length, selectByMass(scratch, length, target));
-  if (length > topK) length = keepLargest(scratch, length, topK);
   return typicalP < 1 ? keepTypical(scratch, length, maximum, typicalP) : length;
 }
 
@@ -107,13 +109,11 @@ function keepAtLeast({ tokens, logits, weights }: Scratch, length: number, lowes
   return kept;
 }
 
-/** The `count` largest; among those equal to the smallest of them, the lowest ids. */
+/** The `count` largest, not yet weighed; among those equal to the smallest of them, the lowest ids. */
 function keepLargest(scratch: Scratch, length: number, count: number): number {
-  const { tokens, logits, weights, selectValues: values, selectWeights } = scratch;
-  for (let at = 0; at < length; at++) {
-    values[at] = logits[at]!;
-    selectWeights[at] = 1;
-  }
+  const { tokens, logits, selectValues: values, selectWeights } = scratch;
+  for (let at = 0; at < length; at++) values[at] = logits[at]!;
+  selectWeights.fill(1, 0, length);
   const edge = thresholdOfMass({ values, weights: selectWeights, length, target: count });
   let atEdge = count;
   for (let at = 0; at < length; at++) if (logits[at]! > edge) atEdge -= 1;
@@ -122,8 +122,7 @@ function keepLargest(scratch: Scratch, length: number, count: number): number {
     const logit = logits[at]!;
     if (logit < edge || (logit === edge && atEdge-- <= 0)) continue;
     tokens[kept] = tokens[at]!;
-    logits[kept] = logit;
-    weights[kept++] = weights[at]!;
+    logits[kept++] = logit;
   }
   return kept;
 }
