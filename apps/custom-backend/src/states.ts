@@ -32,6 +32,14 @@ export class CustomStates extends Handle implements States {
     if (!Number.isSafeInteger(slots) || slots < 1) {
       throw new TypeError(`slots must be a positive integer, got ${slots}.`);
     }
+    for (const { name, shape } of specs) {
+      if (!shape.every((size) => Number.isSafeInteger(size) && size > 0)) {
+        throw new TypeError(`State ${name} must have positive sizes, got [${shape.join(', ')}].`);
+      }
+    }
+    if (new Set(specs.map(({ name }) => name)).size < specs.length) {
+      throw new TypeError('A state is named twice.');
+    }
     const numbers = specs.reduce((total, { shape }) => total + product(shape), 0);
     super(owner, 4 * numbers * (slots + 1));
     this.slots = slots;

@@ -180,6 +180,36 @@ const invalidWeights: Readonly<Record<string, HostWeight>> = {
   'a shape of another size': { ...plain, shape: [4, 4] },
 };
 
+/** What no data can cause, only the calling program. */
+async function callerMistakes({ backend }: CaseContext): Promise<void> {
+  const [spec] = model.program.states;
+  const states: readonly [string, Program['states'], number][] = [
+    ['no slots', model.program.states, 0],
+    ['half a slot', model.program.states, 1.5],
+    ['a state named twice', [spec!, spec!], 2],
+    ['a state of no size', [{ ...spec!, shape: [0] }], 2],
+  ];
+  for (const [what, specs, slots] of states) {
+    await rejects(
+      () => backend.createStates(specs, slots),
+      'TypeError',
+      `createStates with ${what}`,
+    );
+  }
+  await using session = await open(backend, model);
+  for (const change of [{ tokens: 0 }, { sequences: 1.5 }, { wanted: -1 }, { tokens: NaN }]) {
+    await rejects(
+      () => backend.compile(model.program, session, { ...defaultLimits, ...change }),
+      'TypeError',
+      `compile with limits of ${JSON.stringify(change)}`,
+    );
+  }
+  for (const name of ['tokens', 'starts', 'slots', 'wanted'] as const) {
+    const batch = { ...valid, [name]: Float64Array.from(valid[name]) };
+    await rejects(() => session.run(batch), 'TypeError', `run with ${name} of another type`);
+  }
+}
+
 const each = <Item>(
   items: Readonly<Record<string, Item>>,
   run: (context: CaseContext, item: Item, name: string) => Promise<void>,
@@ -209,6 +239,7 @@ export const errorCases: readonly CaseDefinition[] = requiring(model.program, [
     (context, program, what) => compileRejects(context, { program, what }),
     'PROGRAM_INVALID',
   ),
+  { name: 'TypeError for mistakes of the caller', run: callerMistakes },
   { name: 'weights and states beyond the program’s are allowed', run: moreThanNeeded },
   ...each(invalidWeights, uploadRejects, 'WEIGHT_INVALID'),
 ]);

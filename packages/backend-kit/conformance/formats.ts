@@ -128,7 +128,7 @@ const matrixCases: readonly FormatCase[] = [
   },
 ];
 
-/** Files store vectors as f16 or bf16 too; block formats are for matrices. */
+/** Files store vectors as f16 or bf16 too, and nothing stops them from using blocks. */
 const vectorCases: readonly FormatCase[] = [
   {
     name: 'norm weight and bias',
@@ -230,6 +230,6 @@ export const formatCases: readonly CaseDefinition[] = formats.flatMap((format) =
   });
   return [
     ...matrixCases.map((one) => define(one, false)),
-    ...(isPlain(format) ? vectorCases.map((one) => define(one, true)) : []),
+    ...vectorCases.map((one) => define(one, true)),
   ];
 });

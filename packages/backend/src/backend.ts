@@ -4,6 +4,11 @@
  * Every handle is `AsyncDisposable`: disposal is idempotent, waits for queued work, and frees everything the handle
  * holds; a method called afterwards fails with `BackendError` `DISPOSED`. Disposing of a backend disposes of all handles
  * it made. A handle of another backend is a `TypeError`.
+ *
+ * Every method that returns a promise reports by rejecting, never by a synchronous throw. Work that takes long happens off
+ * the caller's thread or in slices, so that the event loop keeps turning. Several backends, several models on one backend,
+ * and several executables on the same weights and states are ordinary; names of weights and states belong to their
+ * handle, so a backend must not remember anything by name beyond it.
  */
 import './dispose.js';
 import type { Batch, Limits } from './batch.js';
@@ -27,23 +32,31 @@ export interface Backend extends AsyncDisposable {
   /** Shown to people, for example `cuda:0 NVIDIA H200`. Never parsed. */
   readonly name: string;
   readonly supports: BackendSupports;
-  /** Device or host bytes held by all live handles; 0 again when the last one is gone. */
+  /**
+   * Device or host bytes held by all live handles; 0 again when the last one is gone. What a backend keeps for itself
+   * (thread stacks, pipelines, rings of read-back buffers) counts while a handle needs it.
+   */
   readonly bytes: number;
   /**
-   * Consumes tensors one at a time, so that host memory holds one tensor rather than one model. Formats must be claimed
-   * ones; names must be unique. If the iterable throws, what was uploaded is freed and the error passes through.
+   * Consumes tensors one at a time, so that host memory holds one tensor rather than one model; the next one is asked for
+   * when the one before needs no host memory any more, or is kept. Formats must be claimed ones, for vectors as for
+   * matrices; names must be unique; order is free. If the iterable throws, what was uploaded is freed and the error passes
+   * through; if the backend refuses a tensor, it ends the iteration (`return`), frees, and rejects.
    * @throws BackendError `UNSUPPORTED_WEIGHT_FORMAT`, `WEIGHT_INVALID`, `OUT_OF_MEMORY`, `DISPOSED`
    */
   upload(weights: AsyncIterable<HostWeight>): Promise<Weights>;
   /**
-   * All slots start reset.
+   * All slots start reset. Specs with a name twice or without positive sizes, and a number of slots below 1, are a
+   * `TypeError`: they come from a program, which `validateProgram` has seen.
    * @throws BackendError `OUT_OF_MEMORY`, `DISPOSED`
    */
   createStates(specs: readonly StateSpec[], slots: number): Promise<States>;
   /**
-   * Plans memory, builds pipelines, binds buffers. Slow; call once per `limits`. The weights and states stay the
-   * caller's, and must outlive the executable. Weights and states beyond the program's are allowed; missing ones or other
-   * shapes are `PROGRAM_INVALID`.
+   * Plans memory, builds pipelines, binds buffers. Slow; call once per `limits`. The program is read before the promise
+   * resolves and not kept. The weights and states stay the caller's, and must outlive the executable, whose `run` is
+   * `DISPOSED` once either is. Weights and states beyond the program's are allowed; missing ones or other shapes are
+   * `PROGRAM_INVALID`. Op kinds are checked before anything else. Limits that are not positive integers (`wanted` may be 0)
+   * are a `TypeError`.
    * @throws BackendError `UNSUPPORTED_OP`, `PROGRAM_INVALID`, `OUT_OF_MEMORY`, `DISPOSED`
    */
   compile(program: Program, bindings: Bindings, limits: Limits): Promise<Executable>;
@@ -60,8 +73,12 @@ export interface Weights extends AsyncDisposable {
 
 /**
  * Device-resident recurrent state: `slots` independent copies of every spec. Who owns which slot is the scheduler's
- * business. `reset`, `copy` and `write` are queued in call order with `run`; a device error surfaces at the next `run`
- * or `read`. A slot out of range or bytes of the wrong length throw `STATE_INVALID` at once.
+ * business. `reset`, `copy`, `write` and `read` are queued in call order with every `run` that touches these states; a
+ * device error surfaces at the next `run` or `read`. A slot out of range or bytes of the wrong length throw
+ * `STATE_INVALID` at once (`read` may reject instead).
+ *
+ * Any bits may be written, infinities and NaN included: they must stay in their slot. An f64 backend may hold states in
+ * double between steps; a snapshot is f32 all the same.
  */
 export interface States extends AsyncDisposable {
   readonly slots: number;
@@ -80,9 +97,16 @@ export type Rows = Float32Array | Float64Array;
 export interface Executable extends AsyncDisposable {
   readonly bytes: number;
   /**
-   * Runs one step. The rows belong to the caller. Calls that touch the same `States` take effect in call order; callers
-   * need not await between them. The batch's arrays may be reused as soon as the call returns.
-   * A rejected batch changes no state.
+   * Runs one step. The rows belong to the caller. Calls that touch the same `States` take effect in call order, whatever
+   * executable they are made on; callers need not await between them. The batch's arrays are only read, and may be
+   * reused as soon as the call returns. An empty batch is allowed and gives no rows.
+   *
+   * A sequence's rows and state depend on its own tokens and state alone. Batches of the same shape (`starts`, and
+   * `wanted`) give the same bits for it whenever they run and whatever the other sequences and slots hold; batches of
+   * other shapes may round differently.
+   *
+   * A rejected batch changes no state. After `DEVICE_LOST`, or `OUT_OF_MEMORY` while running, the states of the batch's
+   * slots are undefined: write a snapshot or reset them.
    * @throws BackendError `BATCH_INVALID`, `DEVICE_LOST`, `OUT_OF_MEMORY`, `DISPOSED` (as a rejection)
    */
   run(batch: Batch): Promise<Rows>;

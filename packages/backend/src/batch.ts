@@ -3,13 +3,16 @@
  * flat, so that a backend uploads it verbatim and kernels find their sequence by `starts`.
  */
 export interface Batch {
-  /** [T] token ids, sequence after sequence. Ids of rows that `embeddings` replaces are still used by side tables. */
+  /**
+   * [T] token ids, sequence after sequence, each below the rows of every embedding table. Ids of rows that `embeddings`
+   * replaces are still used by side tables.
+   */
   readonly tokens: Uint32Array;
-  /** [S + 1] where each sequence starts in `tokens`, strictly increasing from 0; the last entry is T. */
+  /** [S + 1] where each sequence starts in `tokens`, strictly increasing from 0; the last entry is T. [0] when S is 0. */
   readonly starts: Uint32Array;
-  /** [S] the state slot of each sequence. No slot may appear twice. */
+  /** [S] the state slot of each sequence, below `States.slots`, in any order. No slot may appear twice. */
   readonly slots: Uint32Array;
-  /** [R] strictly increasing indices into `tokens` whose output rows are wanted. May be empty. */
+  /** [R] strictly increasing indices into `tokens` whose output rows are wanted, in the order of the rows. May be empty. */
   readonly wanted: Uint32Array;
   /** Rows that are an embedding vector instead of a token (soft prompts, other modalities). */
   readonly embeddings?: BatchEmbeddings;
@@ -22,7 +25,10 @@ export interface BatchEmbeddings {
   readonly vectors: Float32Array;
 }
 
-/** The largest batch `run` accepts. A backend may keep several captured graphs below it. */
+/**
+ * The largest batch `run` accepts, each number by itself: T, S and R may all be at their limit at once. A backend may keep
+ * several captured graphs below it.
+ */
 export interface Limits {
   readonly tokens: number;
   readonly sequences: number;

@@ -4,6 +4,9 @@
  *
  * Letters in every shape: T tokens of the step, S sequences, R wanted rows, C channels, H heads, N head size (C = H N),
  * F channel-mix width, V vocabulary, D rank of a low-rank pair, L layers. Rows are contiguous.
+ *
+ * Formulas are exact; how a backend rounds is its own affair within the bounds of the conformance suite: sums,
+ * exponentials and state are at least f32, values between ops are of `supports.activations`.
  */
 import type { WeightSpec } from './weights.js';
 

@@ -12,8 +12,11 @@ export interface WeightSpec {
 }
 
 /**
- * A weight in host memory. Block formats quantise along the last dimension, which is then a multiple of the block.
- * `bytes` belongs to the receiver from the moment it is handed over: a backend may keep it instead of copying.
+ * A weight in host memory. Block formats quantise along the last dimension, which is then a multiple of the block; they
+ * are meant for matrices, but nothing stops a file from storing a vector so.
+ * `bytes` belongs to the receiver from the moment it is handed over: a backend may keep it instead of copying, and its
+ * giver does not touch it again. It may be a view at any address into something larger, or mapped from a file, so the
+ * receiver neither writes to it nor transfers its buffer.
  */
 export interface HostWeight extends WeightSpec {
   readonly format: WeightFormat;
