@@ -74,6 +74,8 @@ describe('parseReference', () => {
     'hf:a/b:/c',
     'hf:a/b@',
     'hf:a/b@../..',
+    'a/a@x/a/',
+    'hf:a/b@x//y',
     'a/b@x?y',
     'hf:a..b/c',
     'hf:a/b#c',

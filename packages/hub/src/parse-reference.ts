@@ -92,7 +92,7 @@ function repositoryOf(
   if (parts.length !== 2 || !parts.every(isName)) {
     throw invalid(text, 'owner/repository[:file][@revision]');
   }
-  if (revision !== undefined && (!revisionCharacters.test(revision) || revision.includes('..'))) {
+  if (revision !== undefined && !isRevision(revision)) {
     throw invalid(text, 'a branch, tag or commit after @');
   }
   if (file !== undefined && !isInnerPath(file)) {
@@ -105,6 +105,11 @@ function repositoryOf(
     ...(revision === undefined ? {} : { revision }),
     explicit,
   };
+}
+
+/** Git allows slashes in names of branches, and no empty or dotted part between them. */
+function isRevision(text: string): boolean {
+  return revisionCharacters.test(text) && !text.includes('..') && isInnerPath(text);
 }
 
 /** A relative path that stays inside. */

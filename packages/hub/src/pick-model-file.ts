@@ -6,9 +6,12 @@ export interface RepositoryFile {
   readonly size: number;
 }
 
-const shard = /-\d{5}-of-\d{5}\.safetensors$/;
+const shard = /-\d{5}-of-\d{5}\.(?:safetensors|bin)$/;
 /** `.bin` last: it is rwkv.cpp's, and many other things'. */
-const preferences: readonly RegExp[] = [/\.(?:pth|gguf|safetensors)$/i, /\.(?:bin|st)$/i];
+const preferences: readonly { readonly whole: RegExp; readonly index: RegExp }[] = [
+  { whole: /\.(?:pth|gguf|safetensors)$/i, index: /\.safetensors\.index\.json$/ },
+  { whole: /\.(?:bin|st)$/i, index: /\.bin\.index\.json$/ },
+];
 const noModel = /(?:^|\/)(?:training_args|optimizer|scheduler|tokenizer)[^/]*$/i;
 const listed = 20;
 
@@ -17,12 +20,11 @@ const listed = 20;
  * @throws HubError `NO_MODEL_FILE`, `MODEL_AMBIGUOUS`
  */
 export function pickModelFile(repository: string, files: readonly RepositoryFile[]): string {
-  const indexes = files.filter(({ path }) => path.endsWith('.safetensors.index.json'));
-  for (const extensions of preferences) {
-    const whole = files.filter(
-      ({ path }) => extensions.test(path) && !shard.test(path) && !noModel.test(path),
+  for (const { whole, index } of preferences) {
+    const candidates = files.filter(
+      ({ path }) =>
+        index.test(path) || (whole.test(path) && !shard.test(path) && !noModel.test(path)),
     );
-    const candidates = extensions === preferences[0] ? [...whole, ...indexes] : whole;
     if (candidates.length === 1) return candidates[0]!.path;
     if (candidates.length > 1) throw ambiguous(repository, candidates);
   }

@@ -28,6 +28,11 @@ const repositories: Record<string, string[]> = {
     'm-00002-of-00002.safetensors',
     'model.safetensors.index.json',
   ],
+  'public/bin-shards': [
+    'pytorch_model-00001-of-00002.bin',
+    'pytorch_model-00002-of-00002.bin',
+    'pytorch_model.bin.index.json',
+  ],
   'gated/model': ['model.pth'],
 };
 
@@ -222,6 +227,11 @@ describe('repositories', () => {
     await using model = await resolveModel('public/shards', { hubUrl });
     expect(model.name).toMatch(/model\.safetensors\.index\.json$/);
     await expectWhole(await model.openSibling('m-00002-of-00002.safetensors'));
+  });
+
+  it('give shards of PyTorch by their index too', async () => {
+    await using model = await resolveModel('public/bin-shards', { hubUrl });
+    expect(model.name).toMatch(/pytorch_model\.bin\.index\.json$/);
   });
 
   it('list the candidates when there are several', async () => {

@@ -69,8 +69,8 @@ export interface ModelFile extends AsyncDisposable {
   /** Present where the file (or an adapter) holds tuned initial states. */
   readonly initialStates?: (options?: StateOptions) => Promise<WkvStates>;
   /**
-   * Every weight once, checked for NaN and infinity. May be called several times. Host memory: the largest tensor, and
-   * twice that where it is converted.
+   * Every weight once, checked for NaN and infinity. May be called several times. Host memory: the largest tensor;
+   * where it is converted, as it is stored and as it is delivered.
    * @throws WeightsError `TENSOR_VALUES`, `ABORTED`, and what reading throws; FormatsError `FORMAT_NO_LOSSLESS_TARGET`
    */
   weights(options?: WeightsOptions): AsyncIterable<HostWeight>;

@@ -41,7 +41,7 @@ function small(version: RwkvVersion): DenseModel {
     vocabularySize: 7,
   };
   const heads = version === '4' ? {} : { heads: 3, headSize: 4 };
-  return randomModel(tinyConfig(version, { ...changes, ...heads } as Partial<RwkvConfig>), 5);
+  return randomModel(tinyConfig(version, { ...changes, ...heads }), 5);
 }
 
 interface Subject extends FakeInput {

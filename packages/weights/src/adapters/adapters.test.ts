@@ -122,6 +122,16 @@ describe('LoRA', () => {
     expectOnly(got, { [`${key}.weight`]: plus(key, product({ a, b: one.b }, 16 / rank)) });
   });
 
+  it.each(['.weight', '.default.weight'])('may have names of the PEFT library: %s', async (end) => {
+    const renamed = [one.a, one.b].map((each) => ({
+      ...each,
+      name: `base_model.model.${each.name}${end}`,
+    }));
+    expectOnly(await adapted([spec(renamed)]), {
+      [`${key}.weight`]: plus(key, product(one, 16 / rank)),
+    });
+  });
+
   it('several add up, in order', async () => {
     const got = await adapted([spec([one.a, one.b]), spec([one.a, one.b], { alpha: 8 })]);
     expectOnly(got, { [`${key}.weight`]: plus(key, product(one, 24 / rank)) });

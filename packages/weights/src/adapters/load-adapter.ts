@@ -46,7 +46,9 @@ function invalid(message: string, { expected, got }: { expected: unknown; got: u
   throw new WeightsError({ code: 'ADAPTER_INVALID', message, expected, got });
 }
 
-const suffixes = /^(.+)\.(lora_A|lora_B|lora\.0|lora\.1|init_lora_A|init_lora_B|disha|bone)$/;
+/** Behind lora_A and lora_B, the PEFT library writes `.weight` or `.default.weight`. */
+const suffixes =
+  /^(.+)\.(?:(lora_[AB])(?:\.default)?(?:\.weight)?|(lora\.[01]|init_lora_[AB]|disha|bone))$/;
 const sameAs: Readonly<Record<string, string>> = {
   'lora.0': 'lora_A',
   'lora.1': 'lora_B',
@@ -76,12 +78,13 @@ function sortTensors(file: RawFile): Sorted {
       continue;
     }
     const base = match[1]!.replace(/\.weight$/, '');
-    const kind = sameAs[match[2]!] ?? match[2]!;
+    const suffix = match[2] ?? match[3]!;
+    const kind = sameAs[suffix] ?? suffix;
     const own = parts.get(base) ?? new Map<string, Part>();
     if (own.has(kind)) {
       invalid(`${file.name} has ${kind} of ${base} twice.`, { expected: 1, got: 2 });
     }
-    own.set(kind, { tensor, transposed: match[2] === 'lora.0' });
+    own.set(kind, { tensor, transposed: suffix === 'lora.0' });
     parts.set(base, own);
   }
   return { parts, others };

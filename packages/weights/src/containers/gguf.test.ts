@@ -17,11 +17,12 @@ const tensor = patternTensor('t', [2, 3], 'f32');
 
 describe('GGUF', () => {
   it.each([2, 3])('reads every tensor type in version %d, sizes reversed', async (version) => {
-    const tensors = formatNames.map((format) =>
+    const names = formatNames.filter((format) => format !== 'u8' && format !== 'bool');
+    const tensors = names.map((format) =>
       patternTensor(format, [2, 3, formatInfo(format).blockSize], format),
     );
     const file = await open(writeGgufRaw({ tensors, version }));
-    expect([...file.tensors.keys()]).toEqual([...formatNames]);
+    expect([...file.tensors.keys()]).toEqual(names);
     for (const { name, shape, format, bytes } of tensors) {
       expect(file.tensors.get(name)).toMatchObject({ name, shape, format });
       expect(await file.tensors.get(name)!.read(), name).toEqual(bytes);

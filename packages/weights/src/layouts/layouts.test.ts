@@ -13,6 +13,7 @@ import {
   rwkvCppTensors,
   webRwkvTensors,
 } from '../../test/layout-writers/index.js';
+import { transposed } from '../../test/layout-writers/dense.js';
 import { firstDifference } from '../../test/open.js';
 import { type DenseModel, randomModel, tinyConfig } from '../../test/random-model.js';
 import { type InterpretOptions, modelOfRawFile } from '../model-file.js';
@@ -97,6 +98,12 @@ cases.push(
     tensors: prefixed(officialTensors(v7), 'model.'),
   },
   {
+    title: 'compiled by PyTorch',
+    layout: 'official',
+    expected: v7,
+    tensors: prefixed(officialTensors(v7), '_orig_mod.'),
+  },
+  {
     title: 'wrapped in state_dict.',
     layout: 'official',
     expected: v7,
@@ -158,6 +165,22 @@ for (const [layout, version] of [
     layout,
     expected,
     tensors: huggingFaceTensors(expected, layout),
+    container: 'safetensors',
+  });
+}
+/** Releases of rwkv-rs whose low-rank pairs are linear layers: [out, in], and named `.weight`. */
+const linearPairs = (layout: 'rwkv-rs' | 'smerkyg-rwkv7'): RawDense[] =>
+  huggingFaceTensors(v7, layout).map((tensor) =>
+    /\.att\.[wavg][12]$/.test(tensor.name)
+      ? { ...transposed(tensor), name: `${tensor.name}.weight` }
+      : tensor,
+  );
+for (const layout of ['rwkv-rs', 'smerkyg-rwkv7'] as const) {
+  cases.push({
+    title: `${layout} names, pairs as linear layers`,
+    layout,
+    expected: v7,
+    tensors: linearPairs(layout),
     container: 'safetensors',
   });
 }

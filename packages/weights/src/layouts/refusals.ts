@@ -120,7 +120,7 @@ function refuseNonModels(file: RawFile, names: readonly string[]): void {
       'Open the model it was tuned for, and this file with openStateFile.',
     );
   }
-  const adapter = /\.(?:lora_[AB]|init_lora_[AB]|lora\.[01]|disha|bone)$/;
+  const adapter = /\.(?:(?:init_)?lora_[AB](?:\.default)?(?:\.weight)?|lora\.[01]|disha|bone)$/;
   if (!has(names, adapter)) return;
   if (has(names, /(?:^|\.)(?:emb|embeddings|token_embd)\.weight$/)) {
     refuse(

@@ -27,8 +27,7 @@ interface Cache {
 /**
  * Puts a bounded block cache before a source where every read is slow (HTTP). Headers are hundreds of small reads close
  * together: they share blocks, and reads running forward fetch twice as far each time. A read of half the cache or more
- * (a large tensor) uses the blocks at hand for its start and fetches the rest in one piece, without displacing anything.
- * Holds at most `blocks` × `blockBytes` (default 8 MiB). Disposing of it disposes of `source`.
+ * (a large tensor) goes straight through: it displaces nothing, and is held once. Holds at most `blocks` × `blockBytes` (default 8 MiB). Disposing of it disposes of `source`.
  */
 export function cachedSource(
   source: ByteSource,
@@ -60,7 +59,7 @@ export function cachedSource(
       checkRange(source, offset, length);
       if (length === 0) return new Uint8Array(0);
       return length * 2 >= blockBytes * blocks
-        ? readLarge(cache, offset, length, options)
+        ? source.read(offset, length, options)
         : readSmall(cache, offset, length, options);
     },
     async [Symbol.asyncDispose]() {
@@ -90,25 +89,6 @@ async function readSmall(
     const part = bytes.subarray(from - start, Math.min(offset + length - start, bytes.length));
     result.set(part, from - offset);
   }
-  return result;
-}
-
-async function readLarge(
-  cache: Cache,
-  offset: number,
-  length: number,
-  options: ReadOptions,
-): Promise<Uint8Array> {
-  const { blockBytes, held, source } = cache;
-  const block = Math.floor(offset / blockBytes);
-  const waiting = held.get(block);
-  if (waiting === undefined) return source.read(offset, length, options);
-  const start = block * blockBytes;
-  const head = (await orOwn(cache, waiting, start, options)).subarray(offset - start);
-  const rest = await source.read(offset + head.length, length - head.length, options);
-  const result = allocate(source.name, length);
-  result.set(head);
-  result.set(rest, head.length);
   return result;
 }
 

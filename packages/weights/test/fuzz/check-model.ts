@@ -28,7 +28,7 @@ export async function checkModel(
   } catch (error) {
     if (RwkvError.isInstance(error)) {
       require(!error.message.includes('\n') && error.message.length < 2000, error.message);
-      return { code: String(error.code) };
+      return { code: error.code };
     }
     throw error;
   } finally {
