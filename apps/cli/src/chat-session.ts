@@ -32,6 +32,7 @@ export class ChatSession {
   #branch = firstBranch;
   #answering: AbortController | undefined;
   #over = false;
+  #regenerated = 0;
 
   constructor({ model, terminal, settings, system }: ChatSessionOptions) {
     this.#model = model;
@@ -90,7 +91,7 @@ export class ChatSession {
     ask();
     for await (const line of reader) {
       if (line.trim() !== '') await this.#handle(line.trim());
-      if (this.#over) return;
+      if (this.#over || this.#terminal.signal.aborted) return;
       ask();
     }
   }
@@ -131,7 +132,7 @@ export class ChatSession {
       this.#answering = undefined;
       await this.#terminal.write('\n');
       const rate = tokens / ((performance.now() - began) / 1000);
-      if (process.stderr.isTTY)
+      if (process.stderr.isTTY && (tokens > 0 || stopped))
         this.#terminal.note(
           `${stopped ? 'stopped; ' : ''}${tokens} tokens, ${rate.toFixed(1)} tokens/s`,
         );
@@ -177,13 +178,14 @@ export class ChatSession {
       usage: '/undo',
       help: 'take back the last question and its answer',
       run: () => {
-        this.#terminal.note(`${this.#conversation.undo().length} messages taken back`);
+        const { length } = this.#conversation.undo();
+        this.#terminal.note(length === 0 ? 'there is nothing to take back.' : 'taken back');
       },
     },
     regenerate: {
       usage: '/regenerate',
       help: 'another answer to the last question',
-      run: () => this.#answer((signal) => this.#conversation.regenerateStream({ signal })),
+      run: () => this.#regenerate(),
     },
     reset: {
       usage: '/reset',
@@ -206,6 +208,17 @@ export class ChatSession {
   async #help(): Promise<void> {
     for (const { usage, help } of Object.values(this.#commands))
       await this.#terminal.line(`${usage.padEnd(16)} ${help}`);
+  }
+
+  async #regenerate(): Promise<void> {
+    if (this.#conversation.messages.at(-1)?.role !== 'assistant') {
+      this.#terminal.note('there is no answer to replace yet.');
+      return;
+    }
+    // With the same seed the other answer would be the same answer.
+    const seed = this.#settings.seed;
+    const another = seed === undefined ? {} : { seed: BigInt(seed) + BigInt(++this.#regenerated) };
+    await this.#answer((signal) => this.#conversation.regenerateStream({ ...another, signal }));
   }
 
   async #save(path: string): Promise<void> {

@@ -62,7 +62,7 @@ Examples:
     --prompt "User: Who was Noah?\\n\\nAssistant:"
   rwkv generate --model rwkv7-g1.pth --tokenizer rwkv_vocab_v20230424.txt \\
     --preset conservative --seed 1 --max-tokens 100 < question.txt
-  rwkv generate "And God" --state-out a.state && rwkv generate --state-in a.state`,
+  rwkv generate "And God" --state-out god && rwkv generate --state-in god`,
     )
     .action(async (argument: string | undefined, options: GenerateCommandOptions) => {
       await generate({ argument, options, terminal });
@@ -109,6 +109,8 @@ async function generate({
   if (options.stateOut !== undefined && result.state) {
     await writeState(model, { path: options.stateOut, state: result.state });
   }
+  if (options.stateOut !== undefined && !result.state)
+    terminal.note(`interrupted: ${options.stateOut} was not written.`);
   if (result.finishReason === 'abort') throw new ExitError(exitCodes.interrupted);
 }
 

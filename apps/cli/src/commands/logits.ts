@@ -36,7 +36,7 @@ export function addLogits(program: Command, terminal: Terminal): void {
     )
     .option('--state-in <file>', 'go on from a saved state')
     .option('--state-out <file>', 'save the state after the prompt')
-    .option('--json', '{"version","vocabularySize","tokens","rows","logits":[[…]]}')
+    .option('--json', '{"version", "vocabularySize", "tokens", "rows", "logits": [[…]]}')
     .addHelpText(
       'after',
       `

@@ -30,7 +30,7 @@ export function addPerplexity(program: Command, terminal: Terminal): void {
       windowLength,
       0,
     )
-    .option('--json', '{"tokens","bytes","logprob","perplexity","bitsPerByte"}')
+    .option('--json', '{"tokens", "bytes", "logprob", "perplexity", "bitsPerByte"}')
     .addHelpText(
       'after',
       `

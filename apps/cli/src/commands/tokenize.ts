@@ -51,7 +51,7 @@ export function addTokenize(program: Command, terminal: Terminal): void {
     .option('--decode', 'ids in; text out, or hex where the bytes are not UTF-8')
     .option('--count', 'only the number of tokens')
     .option('-e, --escape', 'read \\n, \\t, \\\\ and \\uHHHH in --text')
-    .option('--json', 'for machines: {"ids":[…]}, {"text":"…"} or {"hex":"…"}')
+    .option('--json', 'for machines: {"ids": […]}, {"text": "…"} or {"hex": "…"}')
     .addHelpText(
       'after',
       `

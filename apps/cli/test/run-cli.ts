@@ -1,0 +1,71 @@
+/** Runs the built command as a person would: another process, its own standard streams. */
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+export const mainFile = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+if (!existsSync(mainFile)) throw new Error(`${mainFile} is missing: run pnpm build first.`);
+
+export interface CliResult {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface CliOptions {
+  /** Default: empty and closed. `open` keeps standard input open and silent. */
+  readonly input?: string | Uint8Array | { readonly open: true };
+  readonly cwd?: string;
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Sends SIGINT as soon as this much has come out of the stream. */
+  readonly interruptAfter?: { readonly stream: 'stdout' | 'stderr'; readonly text: RegExp };
+  /** Sends SIGINT after so many milliseconds. */
+  readonly interruptIn?: number;
+  /** Closes standard output once this many characters were read, as `head` does. */
+  readonly closeOutputAfter?: number;
+}
+
+export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+  const { input = '', cwd, environment, interruptAfter, interruptIn, closeOutputAfter } = options;
+  const child = spawn(process.execPath, [mainFile, ...args], {
+    cwd,
+    env: { ...process.env, FORCE_COLOR: '', NO_COLOR: '', ...environment },
+    timeout: 55_000,
+    killSignal: 'SIGKILL',
+  });
+  const output = { stdout: '', stderr: '' };
+  let interrupted = false;
+  for (const name of ['stdout', 'stderr'] as const) {
+    const stream = child[name].setEncoding('utf8');
+    stream.on('data', (text: string) => {
+      output[name] += text;
+      if (
+        interruptAfter?.stream === name &&
+        !interrupted &&
+        interruptAfter.text.test(output[name])
+      ) {
+        interrupted = true;
+        child.kill('SIGINT');
+      }
+      if (name === 'stdout' && output.stdout.length >= (closeOutputAfter ?? Infinity))
+        stream.destroy();
+    });
+  }
+  // A command that does not read its input closes the pipe, which is its right.
+  child.stdin.on('error', () => undefined);
+  if (typeof input === 'string' || input instanceof Uint8Array) child.stdin.end(input);
+  if (interruptIn !== undefined) setTimeout(() => child.kill('SIGINT'), interruptIn).unref();
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => {
+      resolve({ code, ...output });
+    });
+  });
+}
+
+/** The one JSON value that a successful command printed. @throws when it failed, with what it said */
+export async function runJson(args: readonly string[], options?: CliOptions): Promise<unknown> {
+  const { code, stdout, stderr } = await runCli([...args, '--json'], options);
+  if (code !== 0) throw new Error(`rwkv ${args.join(' ')} exited with ${code}: ${stderr}`);
+  return JSON.parse(stdout);
+}
