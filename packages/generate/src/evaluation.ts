@@ -1,7 +1,7 @@
 /** Logits and probabilities of given tokens: everything that needs no sampling. */
 import type { Rows } from '@rwkv-ts/backend';
 import { logSoftmaxAt } from '@rwkv-ts/sampler';
-import { GenerateError } from './errors.js';
+import { GenerateError, optionInvalid } from './errors.js';
 import type { EvaluateOptions, LogprobsResult } from './model-types.js';
 import type { PromptStart } from './prompt-start.js';
 import { RowCollector } from './row-collector.js';
@@ -14,12 +14,16 @@ export interface EvaluateInput {
   readonly vocabularySize: number;
 }
 
-/** Rows for the prompt's own tokens; a state's pending ones are fed without. */
+/**
+ * Rows for the prompt's own tokens; a state's pending ones are fed without.
+ * @throws GenerateError `OPTION_INVALID`
+ */
 export async function evaluate(
   scheduler: Scheduler,
   { start, options, vocabularySize }: EvaluateInput,
 ): Promise<{ logits: Rows; rows: number; snapshot: Uint8Array | undefined }> {
   const { rows = 'last', onRow, keepState = false, signal } = options;
+  if (!['last', 'all'].includes(rows)) throw optionInvalid('rows', 'last or all', rows);
   const { tokens, pending, initial } = start;
   const skipped = rows === 'all' ? Math.min(pending, tokens.length - 1) : 0;
   const count = rows === 'all' ? tokens.length - skipped : 1;

@@ -67,6 +67,7 @@ export interface LoadModelOptions extends Pick<
   /** How references are resolved: token, hub, cache. */
   readonly hub?: Omit<ResolveOptions, 'signal'>;
   readonly signal?: AbortSignal;
+  /** An error it throws ends the loading. */
   readonly onProgress?: (progress: LoadProgress) => void;
 }
 
@@ -103,7 +104,12 @@ async function loadOpened(file: ModelFile, options: LoadModelOptions): Promise<M
     fingerprint: () => fingerprint.digest(),
   });
   const total = bytesOf(file);
-  onProgress?.({ phase: 'compile', done: total, total });
+  try {
+    onProgress?.({ phase: 'compile', done: total, total });
+  } catch (error) {
+    await languageModel[Symbol.asyncDispose]();
+    throw error;
+  }
   const model = await Model.create({
     languageModel,
     tokenizer,

@@ -9,13 +9,13 @@ export interface ModelStateParts {
 
 /**
  * What a model knows after some tokens: a snapshot of the recurrent state, and the last tokens, which were not fed yet.
- * At least one token is kept back, so that a generation which starts here without a further prompt has logits to begin
- * with. Immutable: using a state never changes it, so a fork is free, and any number of generations may start from one.
+ * A prefill or a text that was cut off keeps its last token back, so that a generation which starts here without a further
+ * prompt has logits to begin with. Immutable: using a state never changes it, so a fork is free, and any number of generations may start from one.
  */
 export class ModelState {
   /** Of the model it belongs to. */
   readonly fingerprint: string;
-  /** Tokens that follow the snapshot. Empty only for an initial state. */
+  /** Tokens that follow the snapshot. Empty for an initial state, after a stop token, and after `evaluate`. */
   readonly pending: readonly number[];
   /** Tokens this state stands for, pending ones included. */
   readonly tokenCount: number;

@@ -49,7 +49,10 @@ export interface EvaluateResult {
 }
 
 export interface LogprobsResult {
-  /** The tokens that were predicted: all but the first, unless a state or end-of-text came before it. */
+  /**
+   * The tokens that were predicted: all but the first, or all where a state with a pending token or end-of-text came
+   * before. With both, end-of-text is predicted too.
+   */
   readonly tokens: Uint32Array;
   /** The natural logarithm of each one's probability, given everything before it. */
   readonly logprobs: Float64Array;

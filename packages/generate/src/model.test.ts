@@ -212,6 +212,23 @@ describe('generate and stream', () => {
     expect(tokens.every((token) => token < V && token !== 7)).toBe(true);
   });
 
+  it('can end where the tokenizer does not know the bytes of its end', async () => {
+    const forgetful = new Proxy(tokenizer, {
+      get(target, name): unknown {
+        const value: unknown = Reflect.get(target, name, target);
+        if (typeof value !== 'function') return value;
+        if (name !== 'tokenBytes') return (value as (...all: never[]) => unknown).bind(target);
+        return (token: number) => {
+          if (token === 0) throw new RangeError('no bytes');
+          return target.tokenBytes(token);
+        };
+      },
+    });
+    await using model = await open(saying([98]), { tokenizer: forgetful });
+    const { text, stop } = await model.generate([5], greedy);
+    expect({ text, stop }).toEqual({ text: 'a', stop: 0 });
+  });
+
   it('abort with what there is', async () => {
     const languageModel = hashed();
     await using model = await open(languageModel, { slots: 1 });
@@ -413,6 +430,12 @@ describe('states', () => {
 });
 
 describe('evaluation', () => {
+  it('takes no other rows than the last or all', async () => {
+    await using model = await open(hashed());
+    const rows = 'first' as 'last';
+    expect(await codeOf(model.evaluate('ab', { rows }))).toBe('OPTION_INVALID');
+  });
+
   it('gives rows for the last or for all tokens, in small batches', async () => {
     const languageModel = hashed();
     await using model = await open(languageModel);

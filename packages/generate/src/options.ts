@@ -23,7 +23,7 @@ export interface GenerateOptions extends SamplerOptions {
   readonly stopTokens?: readonly number[];
   /** Goes on after the end-of-text token as after any other. */
   readonly ignoreEndOfText?: boolean;
-  /** Where to start from, instead of an empty state. */
+  /** Where to start from, instead of an empty state. Penalties count the tokens of the new text only. */
   readonly state?: ModelState;
   /** Whether the result carries the state after its last token, to go on from. */
   readonly keepState?: boolean;

@@ -115,9 +115,14 @@ function checkBlocks(header: StateFileHeader, model: StateFileModel, payload: Ui
   const describe = ({ name, shape }: { name: string; shape: readonly number[] }): string =>
     `${name} [${shape.join(', ')}]`;
   if (header.blocks.length > 0) {
-    const expected = model.stateSpecs.map(describe).join('; ');
-    const got = header.blocks.map(describe).join('; ');
-    if (got !== expected) throw invalid('the blocks', expected, got);
+    const count = model.stateSpecs.length;
+    if (header.blocks.length !== count) {
+      throw invalid('the number of blocks', count, header.blocks.length);
+    }
+    for (const [i, spec] of model.stateSpecs.entries()) {
+      const [expected, got] = [describe(spec), describe(header.blocks[i]!)];
+      if (got !== expected) throw invalid(`block ${i}`, expected, got);
+    }
   }
   const elements = header.blocks.reduce(
     (sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1),
@@ -138,9 +143,11 @@ function hex(bytes: Uint8Array): string {
 }
 
 export function invalid(what: string, expected: unknown, got: unknown): GenerateError {
+  // What came is anybody's, of any length.
+  const shown = String(got).slice(0, 200);
   return new GenerateError({
     code: 'STATE_FILE_INVALID',
-    message: `Not a good state file: ${what} should be ${String(expected)}, got ${String(got)}`,
+    message: `Not a good state file: ${what} should be ${String(expected)}, got ${shown}`,
     expected,
     got,
   });

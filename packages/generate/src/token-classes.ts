@@ -20,8 +20,10 @@ export function tokenClasses(
   if (tokenizer === undefined) return { penaltyExempt, missing };
   for (let token = 0; token < vocabularySize; token++) {
     const bytes = bytesOf(tokenizer, token);
-    if (bytes === undefined) missing.push(token);
-    else if (bytes.length > 0 && bytes.every(isSpaceOrDigit)) penaltyExempt.add(token);
+    if (bytes === undefined) {
+      // A text must be able to end, whatever a tokenizer says the bytes of its end are.
+      if (token !== tokenizer.endOfText) missing.push(token);
+    } else if (bytes.length > 0 && bytes.every(isSpaceOrDigit)) penaltyExempt.add(token);
   }
   return { penaltyExempt, missing };
 }

@@ -156,6 +156,20 @@ describe('loadModel', () => {
     expect(backend.bytes).toBe(0);
   });
 
+  it.each(['open', 'upload', 'compile'])(
+    'leaves nothing behind when the caller fails at %s',
+    async (failing) => {
+      await using backend = createReferenceBackend();
+      const source = watched(bytes);
+      const onProgress = ({ phase }: LoadProgress): void => {
+        if (phase === failing) throw new RangeError('no room to draw');
+      };
+      await expect(loadModel(source, { backend, onProgress })).rejects.toThrow('no room to draw');
+      expect(source.disposed).toBeGreaterThan(0);
+      expect(backend.bytes).toBe(0);
+    },
+  );
+
   it('can be aborted while it uploads', async () => {
     await using backend = createReferenceBackend();
     const controller = new AbortController();

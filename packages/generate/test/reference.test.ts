@@ -8,6 +8,40 @@ import { createTinyModel, tinyConfigs } from './tiny-model.js';
 const tokenizer = testTokenizer();
 const limits = { tokens: 12, sequences: 3, wanted: 3 };
 
+describe('a backend that computes on the calling thread', () => {
+  it('leaves timers their turn while a long prompt is read, and a signal from one ends it', async () => {
+    await using backend = createReferenceBackend();
+    const languageModel = await createTinyModel(tinyConfigs.at(-1)!, {
+      backend,
+      limits: { tokens: 256, sequences: 8, wanted: 8 },
+    });
+    await using model = await Model.create({ languageModel, tokenizer });
+    const prompt = 'abc 好的 '.repeat(200_000);
+    // Gaps by the process's own time: what other programs take of the processor is not the model's doing.
+    const gaps: number[] = [];
+    let last = process.cpuUsage();
+    const ticking = setInterval(() => {
+      const { user, system } = process.cpuUsage(last);
+      gaps.push((user + system) / 1000);
+      last = process.cpuUsage();
+    }, 5);
+    const controller = new AbortController();
+    const started = performance.now();
+    setTimeout(() => {
+      controller.abort();
+    }, 300);
+    const { signal } = controller;
+    const state = await model.prefill(prompt, { signal }).catch((error: unknown) => error);
+    clearInterval(ticking);
+    expect(state).toMatchObject({ code: 'ABORTED' });
+    expect(performance.now() - started).toBeLessThan(5000);
+    // The first gap holds the encoding of the prompt.
+    const sorted = gaps.slice(2).sort((a, b) => a - b);
+    expect(sorted.length).toBeGreaterThan(3);
+    expect(sorted[sorted.length >> 1]).toBeLessThan(50);
+  });
+});
+
 describe.each(tinyConfigs)('RWKV-$version', (config) => {
   async function open(backend: ReturnType<typeof createReferenceBackend>): Promise<Model> {
     const languageModel = await createTinyModel(config, { backend, limits });
