@@ -1,15 +1,21 @@
 /**
- * Time to choose a token from a row of 65,536 logits: `pnpm --filter @rwkv-ts/sampler build`, then
- * `node tools/bench/src/sampler.mjs`. Prints the median and the 90th percentile of 2,000 calls after 500 to warm up,
- * over 16 different rows, with about 200 different tokens already counted by the penalties.
+ * Time to choose a token from a row of 65,536 logits, in microseconds:
+ *
+ *   pnpm --filter @rwkv-ts/sampler build
+ *   node tools/bench/src/sampler.mjs              (--write also writes bench/results/sampler.md)
+ *
+ * 300 rounds after 100 to warm up, over 16 different rows, with about 200 different tokens already counted by the
+ * penalties. Every setting draws once a round, in turn, so that whatever else the machine does meets all of them alike.
  */
-import { cpus } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { createSampler, samplerPresets } from '@rwkv-ts/sampler';
 
 const size = 65536;
 const rowCount = 16;
-const warmUp = 500;
-const calls = 2000;
+const warmUp = 100;
+const rounds = 300;
 
 let state = 12345;
 function uniform() {
@@ -46,38 +52,77 @@ const settings = {
   'pipeline, 5 log probabilities': { ...samplerPresets.pipeline, seed: 1, topLogprobs: 5 },
 };
 
-function measure(options, rows) {
+const counted = 200;
+
+function contender([name, options]) {
   const sampler = createSampler(size, options);
-  for (let count = 0; count < 200; count++) sampler.accept((count * 7919) % size);
-  const times = [];
-  for (let call = 0; call < warmUp + calls; call++) {
-    const row = rows[call % rows.length];
-    const start = performance.now();
-    sampler.sample(row);
-    if (call >= warmUp) times.push((performance.now() - start) * 1000);
-    // Back to 200 counted tokens now and then, so that the list does not grow with the length of the measurement.
-    if (call % 100 === 99) {
-      sampler.reset();
-      for (let count = 0; count < 200; count++) sampler.accept((count * 7919) % size);
-    }
-  }
-  times.sort((a, b) => a - b);
-  return { median: times[calls >> 1], high: times[Math.floor(calls * 0.9)] };
+  const refill = () => {
+    sampler.reset();
+    for (let count = 0; count < counted; count++) sampler.accept((count * 7919) % size);
+  };
+  return { name, sampler, refill, times: [] };
 }
 
-console.log(
-  `Node ${process.version}, ${cpus()[0].model}, V = ${size}; microseconds a token (median, 90th percentile)`,
-);
+function measure(rows) {
+  const contenders = Object.entries(settings).map(contender);
+  contenders.push({
+    name: 'Math.exp of each logit, summed (baseline)',
+    sampler: { sample: sumPlainly },
+    refill() {},
+    times: [],
+  });
+  for (let round = 0; round < warmUp + rounds; round++) {
+    const row = rows[round % rows.length];
+    for (const { sampler, refill, times } of contenders) {
+      // Back to the counted tokens now and then, so that the list does not grow with the length of the measurement.
+      if (round % 100 === 0) refill();
+      const start = performance.now();
+      sampler.sample(row);
+      if (round >= warmUp) times.push((performance.now() - start) * 1000);
+    }
+  }
+  return contenders;
+}
+
+function sumPlainly(row) {
+  let sum = 0;
+  for (let token = 0; token < row.length; token++) sum += Math.exp(row[token] - 32);
+  return sum;
+}
+
+function figure(times, at) {
+  const sorted = times.toSorted((a, b) => a - b);
+  return sorted[Math.floor(sorted.length * at)].toFixed(0);
+}
+
+const lines = [];
 for (const [kind, fill] of Object.entries(kinds)) {
   const rows = Array.from({ length: rowCount }, () => {
     const row = new Float32Array(size);
     fill(row);
     return row;
   });
-  for (const [name, options] of Object.entries(settings)) {
-    const { median, high } = measure(options, rows);
-    console.log(
-      `${kind.padEnd(7)} ${name.padEnd(32)} ${median.toFixed(1).padStart(7)} ${high.toFixed(1).padStart(7)}`,
-    );
+  for (const { name, times } of measure(rows)) {
+    const [low, median, high] = [0.1, 0.5, 0.9].map((at) => figure(times, at));
+    lines.push(`| ${kind} | ${name} | **${median}** | ${low} to ${high} |`);
   }
+}
+
+const busy = loadavg()[0] > 1 ? ' (other programs were running)' : '';
+const report = `# Sampler speed
+
+${cpus()[0].model.trim()}, ${cpus().length} cores, load average ${loadavg()[0].toFixed(1)}${busy}; Node ${process.version}; ${new Date().toISOString().slice(0, 10)}; \`node tools/bench/src/sampler.mjs --write\`.
+
+Microseconds to choose one token of ${size}, by the clock; ${rounds} interleaved rounds over ${rowCount} rows after ${warmUp} to warm up, ${counted} tokens counted by the penalties.
+Rows: \`model\` has most logits near -6 and a dozen tokens in question, as a trained model's; \`spread\` is one bell curve of deviation 3, hundreds in question; \`flat\` has all tokens in question.
+
+| row | setting | median | 10th to 90th percentile |
+| --- | --- | ---: | ---: |
+${lines.join('\n')}
+`;
+console.log(report);
+if (process.argv.includes('--write')) {
+  const folder = fileURLToPath(new URL('../../../bench/results/', import.meta.url));
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(`${folder}sampler.md`, report);
 }
