@@ -32,5 +32,16 @@ export function pickleRefused(name: string, what: string, details: Details = {})
 
 /** Text from a file, made safe to show: at most 80 characters, control characters escaped. */
 export function shown(text: string): string {
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
+  const escaped = JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
+  // JSON leaves these as they are.
+  return escaped.replace(
+    /[\u007f-\u009f\u2028\u2029]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** A metadata value, made safe to show. */
+export function shownValue(value: unknown): string {
+  if (typeof value === 'string') return shown(value);
+  return Array.isArray(value) ? `a list of ${value.length}` : String(value);
 }

@@ -6,7 +6,7 @@ import type { FormatName } from '@rwkv-ts/formats';
 import type { ByteSource, ReadOptions } from '../byte-source.js';
 import type { MetadataValue, RawFile, RawTensor } from '../raw-file.js';
 import { bufferedReader } from '../sources/buffered-reader.js';
-import { invalid, shown, unsupported } from './failures.js';
+import { invalid, shown, shownValue, unsupported } from './failures.js';
 import { ggufFormat } from './ggml-types.js';
 import { readCount, readName, readValue } from './gguf-metadata.js';
 import type { GgufReader } from './gguf-metadata.js';
@@ -93,7 +93,7 @@ function refuseSplit(metadata: ReadonlyMap<string, MetadataValue>, file: string)
   if (count === undefined || count === 0 || count === 1) return;
   throw unsupported(
     file,
-    `it is one part of a model split into ${String(count)} files; merge them with \`llama-gguf-split --merge\``,
+    `it is one part of a model split into ${shownValue(count)} files; merge them with \`llama-gguf-split --merge\``,
     {
       expected: 1,
       got: count,
@@ -113,7 +113,7 @@ function alignmentOf(metadata: ReadonlyMap<string, MetadataValue>, file: string)
   }
   throw invalid(
     file,
-    `general.alignment is ${String(alignment)}; it is a power of two, at most ${limits.ggufAlignment}`,
+    `general.alignment is ${shownValue(alignment)}; it is a power of two, at most ${limits.ggufAlignment}`,
     {
       got: alignment,
     },

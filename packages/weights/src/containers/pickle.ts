@@ -3,7 +3,7 @@
  * anything, and names come from a short list (`pickle-globals.ts`). Work and memory grow with the pickle's length: every
  * step makes at most one value, and shared values are shared, not copied.
  */
-import { invalid, pickleRefused } from './failures.js';
+import { invalid, pickleRefused, shown } from './failures.js';
 import { limits } from './limits.js';
 import { callGlobal, findGlobal, storageOf } from './pickle-globals.js';
 import {
@@ -207,7 +207,7 @@ function setItems(machine: Machine, items: readonly PickleValue[]): void {
     if (!isKey(key))
       throw pickleRefused(machine.file, `its pickle has a dict key that is ${kindOf(key)}`);
     if (entries.has(key))
-      throw invalid(machine.file, `its pickle sets the key ${JSON.stringify(String(key))} twice`);
+      throw invalid(machine.file, `its pickle sets the key ${shown(String(key))} twice`);
     entries.set(key, items[i + 1]!);
   }
 }

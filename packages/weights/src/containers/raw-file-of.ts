@@ -50,8 +50,27 @@ export function storedTensor({ source, offset, tensor, shape, format }: StoredTe
   };
 }
 
-/** Adds under its name. @throws WeightsError `CONTAINER_INVALID` for a second tensor of that name, or too many */
+/** Characters that would break the line of an error, or steer a terminal. */
+const controlCharacter = /[\p{Cc}\u2028\u2029]/u;
+
+/**
+ * Adds under its name.
+ * @throws WeightsError `CONTAINER_INVALID` for a second tensor of that name, too many tensors, or a name that is too long or
+ * has control characters
+ */
 export function addTensor(tensors: Map<string, RawTensor>, tensor: RawTensor, file: string): void {
+  if (tensor.name.length > limits.nameBytes) {
+    throw invalid(
+      file,
+      `the tensor ${shown(tensor.name)} has a name of ${tensor.name.length} characters`,
+      {
+        expected: limits.nameBytes,
+        got: tensor.name.length,
+      },
+    );
+  }
+  if (controlCharacter.test(tensor.name))
+    throw invalid(file, `the tensor ${shown(tensor.name)} has control characters in its name`);
   if (tensors.has(tensor.name)) throw invalid(file, `two tensors are named ${shown(tensor.name)}`);
   if (tensors.size >= limits.tensors) {
     throw invalid(file, `it has more than ${limits.tensors} tensors`, { expected: limits.tensors });

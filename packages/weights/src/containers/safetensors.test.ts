@@ -130,6 +130,19 @@ describe('safetensors', () => {
     },
   );
 
+  it('refuses names that would break the line of an error, or fill the screen', async () => {
+    const named = (name: string) =>
+      writeSafetensorsRaw({ tensors: [patternTensor(name, [1], 'f32')] });
+    for (const name of ['a\nb', '\u001b[31mred', 'a\u0085b', 'a\u2028b'])
+      await expectCode(
+        open(named(name)),
+        'CONTAINER_INVALID',
+        /^[^\p{Cc}\u2028]*control characters/u,
+      );
+    const long = open(named('x'.repeat(5000)));
+    await expectCode(long, 'CONTAINER_INVALID', /^.{0,200}name of 5000 characters$/);
+  });
+
   it('refuses header lengths beyond the limit or the file, and text that is not UTF-8', async () => {
     const claiming = (length: number | bigint) =>
       open(new ByteWriter().u64(length).text('{}').finish());

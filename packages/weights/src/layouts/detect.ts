@@ -1,4 +1,5 @@
 /** Which layout a file has: by container first, then by names, and by shapes where two layouts share their names. */
+import { shownValue } from '../containers/failures.js';
 import { WeightsError } from '../errors.js';
 import type { RawFile } from '../raw-file.js';
 import { readFla } from './fla.js';
@@ -52,7 +53,7 @@ function detectGguf(file: RawFile): LayoutName {
   if (architecture === 'rwkv7') return 'gguf-rwkv7';
   throw new WeightsError({
     code: 'LAYOUT_UNKNOWN',
-    message: `${file.name}: expected a GGUF file of architecture rwkv6 or rwkv7, got ${String(architecture)}.`,
+    message: `${file.name}: expected a GGUF file of architecture rwkv6 or rwkv7, got ${architecture === undefined ? 'none' : shownValue(architecture)}.`,
     expected: ['rwkv6', 'rwkv7'],
     got: architecture,
   });

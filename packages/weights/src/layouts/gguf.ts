@@ -1,4 +1,5 @@
 /** llama.cpp's GGUF files of the architectures rwkv6 and rwkv7. Shapes here are row-major, so ggml's {C, 5D} is [5D, C]. */
+import { shownValue } from '../containers/failures.js';
 import { WeightsError } from '../errors.js';
 import type { MetadataValue, RawFile } from '../raw-file.js';
 import { entryOf, type Rename, renameAll, splitBlock } from './names.js';
@@ -63,7 +64,7 @@ function invalidMetadata(
   const got = file.metadata.get(key);
   throw new WeightsError({
     code: 'CONTAINER_INVALID',
-    message: `${file.name}: the GGUF key ${key} must be ${expected}, got ${String(got)}.`,
+    message: `${file.name}: the GGUF key ${key} must be ${expected}, got ${shownValue(got)}.`,
     expected,
     got,
   });

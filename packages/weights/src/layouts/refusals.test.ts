@@ -105,7 +105,11 @@ describe('recognised and refused by name', () => {
   it.each([
     [
       { container: 'gguf', tensors: v7, metadata: { 'general.architecture': 'llama' } },
-      /rwkv6 or rwkv7, got llama/,
+      /rwkv6 or rwkv7, got "llama"/,
+    ],
+    [
+      { container: 'gguf', tensors: v7, metadata: { 'general.architecture': 'x\n'.repeat(1e6) } },
+      /^.{0,300}$/,
     ],
     [
       { tensors: [tensor('model.layers.0.mlp.up.weight'), tensor('lm_head.weight')] },
