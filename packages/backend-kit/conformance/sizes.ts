@@ -52,7 +52,7 @@ async function compareSteps(
 }
 
 const common = {
-  layers: 2,
+  layers: 1,
   channels: 128,
   channelMixSize: 448,
   vocabularySize: 61,
@@ -66,7 +66,8 @@ const configs: readonly RwkvConfig[] = [
   { ...common, version: '4', decayForm: 'official' },
   { ...common, ...heads, version: '5.2', decayForm: 'official', bonusForm: 'plain' },
   { ...common, ...heads, version: '6', ranks: { mix: 32, decay: 64 } },
-  { ...common, ...heads, version: '7', ranks },
+  // The second layer is the first with a value residual.
+  { ...common, ...heads, layers: 2, version: '7', ranks },
 ];
 
 /** A prompt over four tiles of 64, one beside short ones that leaves no tile full, then tokens one by one. */

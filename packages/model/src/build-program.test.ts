@@ -134,6 +134,23 @@ describe('validateConfig refuses', () => {
     ],
     ['a zero rank', { ...seven, version: '7', ranks: { ...seven.ranks, gate: 0 } }, /ranks.gate/],
     ['a zero epsilon', { ...seven, version: '7', headNormEpsilon: 0 }, /headNormEpsilon/],
+    ...(['normEpsilon', 'embeddingNorm', 'headNormEpsilon', 'decayForm', 'bonusForm'] as const).map(
+      (field): [string, RwkvConfig, RegExp] => [
+        `v5 without ${field}`,
+        { ...five, version: '5.0', [field]: undefined } as unknown as RwkvConfig,
+        new RegExp(field),
+      ],
+    ),
+    [
+      'v4 with an unknown form',
+      { ...common, version: '4', decayForm: 'other' } as unknown as RwkvConfig,
+      /decayForm must be official or applied, got other/,
+    ],
+    [
+      'a missing rank',
+      { ...common, ...heads, version: '6', ranks: { mix: 3 } } as unknown as RwkvConfig,
+      /ranks.decay/,
+    ],
     ['v7a without its size', { ...seven, version: '7a' }, /deepEmbedSize/],
     ['an unknown version', { ...seven, version: '9' } as unknown as RwkvConfig, /version/],
   ];

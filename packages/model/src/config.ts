@@ -90,6 +90,36 @@ function checkInteger(field: string, value: number, maximum: number): void {
   }
 }
 
+function checkEpsilon(field: string, value: number): void {
+  if (!(typeof value === 'number' && value > 0 && value < 1)) {
+    fail(field, 'a number between 0 and 1', value);
+  }
+}
+
+function checkChoice(field: string, value: string, choices: readonly string[]): void {
+  if (!choices.includes(value)) fail(field, choices.join(' or '), value);
+}
+
+function checkHeads({
+  heads,
+  headSize,
+  headNormEpsilon,
+  channels,
+}: HeadConfig & CommonConfig): void {
+  checkInteger('heads', heads, channels);
+  checkInteger('headSize', headSize, channels);
+  if (heads * headSize !== channels) fail('heads × headSize', channels, heads * headSize);
+  checkEpsilon('headNormEpsilon', headNormEpsilon);
+}
+
+/** Ranks by name; a missing one counts as 0. */
+function checkRanks(
+  { ranks }: { readonly ranks?: Readonly<Record<string, number>> },
+  names: readonly string[],
+): void {
+  for (const name of names) checkInteger(`ranks.${name}`, ranks?.[name] ?? 0, limits.channels);
+}
+
 /**
  * Checks every field, so that builders need not.
  * @throws ModelError `CONFIG_INVALID`
@@ -99,22 +129,27 @@ export function validateConfig(config: RwkvConfig): void {
     fail('version', `one of ${rwkvVersions.join(', ')}`, config.version);
   }
   for (const field of positiveFields) checkInteger(field, config[field], limits[field]);
-  for (const [field, value] of Object.entries(config)) {
-    if (field.endsWith('Epsilon') && !(typeof value === 'number' && value > 0 && value < 1)) {
-      fail(field, 'a number between 0 and 1', value);
-    }
+  checkEpsilon('normEpsilon', config.normEpsilon);
+  checkChoice('embeddingNorm', config.embeddingNorm, ['separate', 'folded']);
+  if (config.version !== '4') checkHeads(config);
+  switch (config.version) {
+    case '4':
+      checkChoice('decayForm', config.decayForm, ['official', 'applied']);
+      break;
+    case '5.0':
+    case '5.1':
+    case '5.2':
+      checkChoice('decayForm', config.decayForm, ['official', 'applied']);
+      checkChoice('bonusForm', config.bonusForm, ['exp', 'plain']);
+      break;
+    case '6':
+      checkRanks(config, ['mix', 'decay']);
+      break;
+    case '7':
+    case '7a':
+      checkRanks(config, ['decay', 'rate', 'gate']);
+      // The first layer has no value residual, so a model of one layer has no rank for it.
+      if (config.layers > 1) checkRanks(config, ['valueResidual']);
+      if (config.version === '7a') checkInteger('deepEmbedSize', config.deepEmbedSize ?? 0, 1024);
   }
-  if (config.version === '4') return;
-  checkInteger('heads', config.heads, config.channels);
-  checkInteger('headSize', config.headSize, config.channels);
-  if (config.heads * config.headSize !== config.channels) {
-    fail('heads × headSize', config.channels, config.heads * config.headSize);
-  }
-  if ('ranks' in config) {
-    for (const [name, rank] of Object.entries(config.ranks)) {
-      if (name === 'valueResidual' && rank === 0 && config.layers === 1) continue;
-      checkInteger(`ranks.${name}`, rank, limits.channels);
-    }
-  }
-  if (config.version === '7a') checkInteger('deepEmbedSize', config.deepEmbedSize ?? 0, 1024);
 }

@@ -74,6 +74,16 @@ export const handles: readonly BrokenBackend[] = [
     }),
   },
   {
+    name: 'limits of nothing are taken as one',
+    group: 'errors',
+    cases: /mistakes of the caller/,
+    message: /compile with limits of {"tokens":0}: expected TypeError, but it succeeded/,
+    fault: () => ({
+      compile: (right) => (program, bindings, limits) =>
+        right(program, bindings, { ...limits, tokens: limits.tokens || 1 }),
+    }),
+  },
+  {
     name: 'an error of the source is wrapped',
     group: 'lifecycle',
     cases: /throwing source/,
