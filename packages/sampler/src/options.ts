@@ -69,7 +69,7 @@ export interface ResolvedOptions {
   readonly topLogprobs: number;
 }
 
-/** The working memory is 76 bytes a token, so this many stay under 80 MiB. RWKV vocabularies have at most 65,536. */
+/** The working memory is 76 bytes a token with the row, so this many stay under 80 MiB. RWKV vocabularies have at most 65,536. */
 export const largestVocabulary = 2 ** 20;
 
 export interface Range {
