@@ -29,17 +29,57 @@ const cases: readonly (readonly [string, readonly string[], CliOptions])[] = [
     ['chat', '-n', '1000000'],
     { input: 'Hello\nAgain\n', interruptAfter: { stream: 'stdout', text: /.{100}/s } },
   ],
-  ['a wait for input', ['tokenize', '--tokenizer', 'bytes', '--jsonl'], { interruptIn: 1500 }],
-  ['a wait for a prompt', ['generate'], { interruptIn: 1500 }],
-  ['a wait for a message', ['chat'], { interruptIn: 2000 }],
-  ['a long computation', ['perplexity', '--file', 'long.txt'], { interruptIn: 1500 }],
-  ['a measurement', ['bench', '--repeat', '10000'], { interruptIn: 1500 }],
+  ['a wait for input', ['tokenize', '--tokenizer', 'bytes', '--jsonl'], { interruptIn: 700 }],
+  ['a wait for a prompt', ['generate'], { interruptIn: 700 }],
+  ['a wait for a message', ['chat'], { interruptIn: 700 }],
+  ['a long computation', ['perplexity', '--file', 'long.txt'], { interruptIn: 700 }],
+  ['a measurement', ['bench', '--repeat', '10000'], { interruptIn: 700 }],
   [
     'a self-test',
     ['doctor', '--verbose'],
     { interruptAfter: { stream: 'stdout', text: /ok .*ok /s } },
   ],
 ];
+
+/** A model of zeros, 64 MiB: big enough that its conversion can be caught in the act. */
+function largeModel(): Uint8Array {
+  const [channels, vocabulary, hidden, rank] = [128, 65_536, 512, 32];
+  const shapes: [string, number[]][] = [['emb.weight', [vocabulary, channels]]];
+  for (const layer of [0, 1]) {
+    const add = (name: string, ...shape: number[]) =>
+      shapes.push([`blocks.${layer}.${name}`, shape]);
+    for (const norm of [...(layer === 0 ? ['ln0'] : []), 'ln1', 'ln2', 'att.ln_x']) {
+      add(`${norm}.weight`, channels);
+      add(`${norm}.bias`, channels);
+    }
+    for (const name of ['x_r', 'x_w', 'x_k', 'x_v', 'x_a', 'x_g', 'w0', 'a0', 'k_k', 'k_a'])
+      add(`att.${name}`, 1, 1, channels);
+    add('att.r_k', 2, 64);
+    if (layer > 0) add('att.v0', 1, 1, channels);
+    for (const letter of ['w', 'a', 'g', ...(layer > 0 ? ['v'] : [])]) {
+      add(`att.${letter}1`, channels, rank);
+      add(`att.${letter}2`, rank, channels);
+    }
+    for (const name of ['receptance', 'key', 'value', 'output'])
+      add(`att.${name}.weight`, channels, channels);
+    add('ffn.x_k', 1, 1, channels);
+    add('ffn.key.weight', hidden, channels);
+    add('ffn.value.weight', channels, hidden);
+  }
+  shapes.push(['ln_out.weight', [channels]], ['ln_out.bias', [channels]]);
+  shapes.push(['head.weight', [vocabulary, channels]]);
+  let end = 0;
+  const header: Record<string, unknown> = {};
+  for (const [name, shape] of shapes) {
+    const begin = end;
+    end += shape.reduce((product, size) => product * size, 4);
+    header[name] = { dtype: 'F32', shape, data_offsets: [begin, end] };
+  }
+  const json = Buffer.from(JSON.stringify(header));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(json.length));
+  return Buffer.concat([length, json, Buffer.alloc(end)]);
+}
 
 describe.skipIf(process.platform === 'win32')('Ctrl-C ends (no signals on Windows)', () => {
   it.for(cases)('%s', async ([, args, options]) => {
@@ -49,10 +89,24 @@ describe.skipIf(process.platform === 'win32')('Ctrl-C ends (no signals on Window
     expect(await readdir(folder)).toEqual(['long.txt']);
   });
 
+  it('a conversion, without a half file', async () => {
+    await writeFile(join(folder, 'large.safetensors'), largeModel());
+    try {
+      const result = await runCli(['convert', 'large.safetensors', 'out.gguf'], {
+        cwd: folder,
+        interruptAtFile: '.part',
+      });
+      expect(result.code).toBe(130);
+      expect(await readdir(folder)).toEqual(['large.safetensors', 'long.txt']);
+    } finally {
+      await rm(join(folder, 'large.safetensors'));
+    }
+  });
+
   it('with --json still prints one object', async () => {
     const [bench, generate] = await Promise.all([
-      runCli(['bench', '--repeat', '10000', '--json'], { interruptIn: 1500 }),
-      runCli(['generate', 'In', '-n', '1000000', '--json'], { interruptIn: 1500 }),
+      runCli(['bench', '--repeat', '10000', '--json'], { interruptIn: 700 }),
+      runCli(['generate', 'In', '-n', '1000000', '--json'], { interruptIn: 700 }),
     ]);
     expect(bench.code).toBe(130);
     expect(JSON.parse(bench.stdout)).toEqual({

@@ -1,6 +1,6 @@
 /** Runs the built command as a person would: another process, its own standard streams. */
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 export const mainFile = fileURLToPath(new URL('../dist/main.js', import.meta.url));
@@ -19,26 +19,43 @@ export interface CliOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** Sends SIGINT as soon as this much has come out of the stream. */
   readonly interruptAfter?: { readonly stream: 'stdout' | 'stderr'; readonly text: RegExp };
-  /** Sends SIGINT after so many milliseconds. */
+  /** Sends SIGINT so many milliseconds after the command began to listen for it. */
   readonly interruptIn?: number;
+  /** Sends SIGINT when a file whose name ends like this appears in `cwd`. */
+  readonly interruptAtFile?: string;
   /** Closes standard output once this many characters were read, as `head` does. */
   readonly closeOutputAfter?: number;
 }
 
+/** Says on standard error when the command listens for Ctrl-C: before that, a signal just ends Node. */
+const announcement = '[listening]\n';
+const announcer = `data:text/javascript,process.on('newListener',(name)=>{if(name==='SIGINT')process.stderr.write(${JSON.stringify(announcement)})})`;
+
 export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
-  const { input = '', cwd, environment, interruptAfter, interruptIn, closeOutputAfter } = options;
-  const child = spawn(process.execPath, [mainFile, ...args], {
+  const { input = '', cwd, environment, interruptAfter, interruptIn, interruptAtFile } = options;
+  const preload = interruptIn === undefined ? [] : ['--import', announcer];
+  const child = spawn(process.execPath, [...preload, mainFile, ...args], {
     cwd,
     env: { ...process.env, FORCE_COLOR: '', NO_COLOR: '', ...environment },
     timeout: 55_000,
     killSignal: 'SIGKILL',
   });
+  const stopWatching =
+    interruptAtFile === undefined
+      ? () => undefined
+      : whenFileAppears({ folder: cwd ?? '.', ending: interruptAtFile }, () =>
+          child.kill('SIGINT'),
+        );
   const output = { stdout: '', stderr: '' };
   let interrupted = false;
   for (const name of ['stdout', 'stderr'] as const) {
     const stream = child[name].setEncoding('utf8');
     stream.on('data', (text: string) => {
       output[name] += text;
+      if (interruptIn !== undefined && name === 'stderr' && output.stderr.includes(announcement)) {
+        output.stderr = output.stderr.replace(announcement, '');
+        setTimeout(() => child.kill('SIGINT'), interruptIn).unref();
+      }
       if (
         interruptAfter?.stream === name &&
         !interrupted &&
@@ -47,20 +64,34 @@ export function runCli(args: readonly string[], options: CliOptions = {}): Promi
         interrupted = true;
         child.kill('SIGINT');
       }
-      if (name === 'stdout' && output.stdout.length >= (closeOutputAfter ?? Infinity))
+      if (name === 'stdout' && output.stdout.length >= (options.closeOutputAfter ?? Infinity))
         stream.destroy();
     });
   }
   // A command that does not read its input closes the pipe, which is its right.
   child.stdin.on('error', () => undefined);
   if (typeof input === 'string' || input instanceof Uint8Array) child.stdin.end(input);
-  if (interruptIn !== undefined) setTimeout(() => child.kill('SIGINT'), interruptIn).unref();
   return new Promise((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (code) => {
+      stopWatching();
       resolve({ code, ...output });
     });
   });
+}
+
+function whenFileAppears(
+  { folder, ending }: { folder: string; ending: string },
+  act: () => void,
+): () => void {
+  const timer = setInterval(() => {
+    if (!readdirSync(folder).some((name) => name.endsWith(ending))) return;
+    clearInterval(timer);
+    act();
+  }, 2);
+  return () => {
+    clearInterval(timer);
+  };
 }
 
 /** The one JSON value that a successful command printed. @throws when it failed, with what it said */
