@@ -228,3 +228,14 @@ describe('what only metadata and people know', () => {
     expect(model.chatTemplate).toBe('rwkv-world');
   });
 });
+
+it('a config.json beside the file is read: it says that ln0 is folded', async () => {
+  const expected = randomModel(tinyConfig('7', { embeddingNorm: 'folded' }));
+  const tensors = encoded(huggingFaceTensors(expected, 'rwkv-rs'));
+  const source = memorySource(writeSafetensorsRaw({ tensors }), { name: 'model.safetensors' });
+  const config = JSON.stringify({ model_type: 'rwkv7', embedding_layer_norm_fused: true });
+  await using model = await openModel(source, {
+    siblings: async (name) => memorySource(new TextEncoder().encode(config), { name }),
+  });
+  expect(model.config).toEqual(expected.config);
+});

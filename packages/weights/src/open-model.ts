@@ -4,9 +4,13 @@ import type { ByteSource } from './byte-source.js';
 import type { Siblings } from './containers/sharded.js';
 import { type InterpretOptions, type ModelFile, modelOfRawFile } from './model-file.js';
 import { openRawFile } from './open-raw-file.js';
+import { siblingConfig } from './sibling-config.js';
 
 export interface OpenModelOptions extends InterpretOptions {
-  /** Opens a file beside this one by its name: needed for models in several files, whose index names the others. */
+  /**
+   * Opens a file beside this one by its name: for models in several files, whose index names the others, and for the
+   * config.json of a Hugging Face model, unless `configJson` is given.
+   */
   readonly siblings?: Siblings | undefined;
   /** Merged into the weights as they stream, in this order. */
   readonly adapters?: readonly AdapterSpec[] | undefined;
@@ -32,13 +36,14 @@ export async function openModel(
   try {
     const file = await open(source, siblings);
     owned.add(file);
+    const configJson = options.configJson ?? (await siblingConfig(file, { siblings, signal }));
     const files: AdapterFiles[] = [];
     for (const spec of adapters) {
       const adapter = await open(spec.source);
       const initFile = spec.initSource && (await open(spec.initSource));
       files.push({ file: adapter, alpha: spec.alpha, initFile });
     }
-    return modelOfRawFile(file, { ...options, adapters: files });
+    return modelOfRawFile(file, { ...options, configJson, adapters: files });
   } catch (error) {
     // Disposal is idempotent, so it does not matter which sources a file has already taken with it.
     for (const each of owned) await each[Symbol.asyncDispose]();

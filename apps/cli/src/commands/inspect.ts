@@ -9,6 +9,7 @@ import {
   modelOfRawFile,
   openRawFile,
   type RawFile,
+  siblingConfig,
   WeightsError,
 } from '@rwkv-ts/weights';
 import { type Command, Option } from 'commander';
@@ -57,11 +58,20 @@ async function inspect({
   terminal: Terminal;
 }): Promise<void> {
   await using source = await resolveModel(reference, { signal: terminal.signal });
-  await using raw = await openRawFile(source, { signal: terminal.signal });
+  await using raw = await openRawFile(source, {
+    signal: terminal.signal,
+    siblings: (name) => source.openSibling(name),
+  });
   let model: ModelFile | undefined;
   let refusal: Failure | undefined;
   try {
-    model = modelOfRawFile(raw, options.override ? { overrides: options.override } : {});
+    model = modelOfRawFile(raw, {
+      configJson: await siblingConfig(raw, {
+        siblings: (name) => source.openSibling(name),
+        signal: terminal.signal,
+      }),
+      ...(options.override ? { overrides: options.override } : {}),
+    });
   } catch (error) {
     if (!(error instanceof WeightsError)) throw error;
     refusal = describeFailure(error);
