@@ -3,7 +3,7 @@
  * A file's header comes before its data, so the order in which tensors become complete is worked out first.
  */
 import type { HostWeight, WeightFormat } from '@rwkv-ts/backend';
-import { bytesForShape, countOf, decode, decodeRange, encode, encodeRange } from '@rwkv-ts/formats';
+import { bytesForShape, countOf, decode, decodeRange, encode } from '@rwkv-ts/formats';
 import type { RwkvConfig } from '@rwkv-ts/model';
 import { WeightsError } from '../errors.js';
 import { firstNonFinite } from '../finite.js';
@@ -80,35 +80,48 @@ export function emissionOrder(model: WritableModel, targets: readonly Target[]):
   return order;
 }
 
-/** Numbers decoded and encoded at a time: a multiple of every block. */
-const chunkSize = 1 << 16;
+/**
+ * Numbers decoded and encoded at a time: a multiple of every block, and a few tens of milliseconds in the slowest format,
+ * after which an abort is heard and progress shows.
+ */
+const pieceSize = 1 << 16;
 
-/** One weight in another format, a chunk at a time. @throws FormatsError `FORMAT_NOT_ENCODABLE` */
-function transcode({ format, shape, bytes }: HostWeight, target: WeightFormat): Uint8Array {
-  if (format === target) return bytes;
-  const total = countOf(shape);
-  const result = new Uint8Array(bytesForShape(target, shape));
-  const values = new Float32Array(Math.min(chunkSize, total));
-  for (let first = 0; first < total; first += chunkSize) {
-    const count = Math.min(chunkSize, total - first);
-    decodeRange({ format, bytes, first, count, values, at: 0 });
-    encodeRange({ format: target, bytes: result, first, count, values, at: 0 });
-  }
-  return result;
+/** One piece of a target's bytes, in order. */
+interface Piece {
+  readonly bytes: Uint8Array;
+  /** The piece's first number. */
+  readonly first: number;
 }
 
-function buildTarget(target: PlacedTarget, weights: ReadonlyMap<string, HostWeight>): Uint8Array {
-  const [first] = target.from;
+/** One weight in another format. @throws FormatsError `FORMAT_NOT_ENCODABLE` */
+function* transcode({ format, shape, bytes }: HostWeight, target: WeightFormat): Generator<Piece> {
+  const total = countOf(shape);
+  const values = new Float32Array(Math.min(pieceSize, total));
+  for (let first = 0; first < total; first += pieceSize) {
+    const count = Math.min(pieceSize, total - first);
+    decodeRange({ format, bytes, first, count, values, at: 0 });
+    yield { bytes: encode(target, values.subarray(0, count)), first };
+  }
+}
+
+function* encodePieces(values: Float32Array, format: WeightFormat): Generator<Piece> {
+  for (let first = 0; first < values.length; first += pieceSize) {
+    yield { bytes: encode(format, values.subarray(first, first + pieceSize)), first };
+  }
+}
+
+function piecesOf(target: PlacedTarget, weights: ReadonlyMap<string, HostWeight>): Iterable<Piece> {
+  const only = weights.get(target.from[0]!)!;
   if (target.from.length === 1 && !target.change && !target.join) {
-    return checked(target, transcode(weights.get(first!)!, target.format));
+    if (only.format === target.format) return [{ bytes: only.bytes, first: 0 }];
+    return transcode(only, target.format);
   }
   const parts = target.from.map((name) => {
     const weight = weights.get(name)!;
     const values = decode(weight.format, weight.bytes);
     return target.change ? target.change(values, weight.shape) : values;
   });
-  const values = target.join ? target.join(parts) : concatenated(parts);
-  return checked(target, encode(target.format, values));
+  return encodePieces(target.join ? target.join(parts) : concatenated(parts), target.format);
 }
 
 export function concatenated(parts: readonly Float32Array[]): Float32Array {
@@ -122,17 +135,14 @@ export function concatenated(parts: readonly Float32Array[]): Float32Array {
 }
 
 /** A number beyond f16's range would become infinity silently. */
-function checked({ name, format, byteLength }: PlacedTarget, bytes: Uint8Array): Uint8Array {
-  if (bytes.length !== byteLength) {
-    throw new TypeError(`${name} must have ${byteLength} bytes, got ${bytes.length}.`);
-  }
+function expectHeld({ name, format }: PlacedTarget, { bytes, first }: Piece): void {
   const bad = firstNonFinite(format, bytes);
-  if (bad < 0) return bytes;
+  if (bad < 0) return;
   throw new WeightsError({
     code: 'TENSOR_VALUES',
-    message: `${name} holds a number at ${bad} that ${format} cannot hold; write it as f32 or bf16.`,
+    message: `${name} holds a number at ${first + bad} that ${format} cannot hold; write it as f32 or bf16.`,
     expected: `numbers in the range of ${format}`,
-    got: bad,
+    got: first + bad,
   });
 }
 
@@ -140,11 +150,19 @@ export function place(target: Target, format: WeightFormat): PlacedTarget {
   return { ...target, format, byteLength: bytesForShape(format, target.shape) };
 }
 
-/** Yields each placed target's bytes, in the given order, which must be that of `emissionOrder`. */
+export interface StreamTargetsOptions extends WriteProgressOptions {
+  /** Zero bytes after a target of so many bytes. Default none. */
+  readonly padding?: (byteLength: number) => number;
+}
+
+/**
+ * Yields the placed targets' bytes, piece by piece, in the given order, which must be that of `emissionOrder`.
+ * @throws WeightsError `TENSOR_VALUES`, `TENSOR_MISSING`, `ABORTED`, and what reading throws
+ */
 export async function* streamTargets(
   model: WritableModel,
   placed: readonly PlacedTarget[],
-  { signal, onProgress }: WriteProgressOptions,
+  { signal, onProgress, padding = () => 0 }: StreamTargetsOptions,
 ): AsyncGenerator<Uint8Array> {
   const uses = new Map<string, number>();
   for (const { from } of placed) {
@@ -152,6 +170,7 @@ export async function* streamTargets(
   }
   const bytesTotal = placed.reduce((sum, { byteLength }) => sum + byteLength, 0);
   const held = new Map<string, HostWeight>();
+  const turns = new Turns(signal);
   let next = 0;
   let bytes = 0;
   for await (const weight of model.weights(signal ? { signal } : {})) {
@@ -162,10 +181,23 @@ export async function* streamTargets(
       target?.from.every((name) => held.has(name));
       target = placed[next]
     ) {
-      yield buildTarget(target, held);
+      const end = bytes + target.byteLength;
+      for (const piece of piecesOf(target, held)) {
+        expectHeld(target, piece);
+        yield piece.bytes;
+        bytes += piece.bytes.length;
+        onProgress?.({ tensors: next, tensorsTotal: placed.length, bytes, bytesTotal });
+        await turns.next();
+      }
+      if (bytes !== end) {
+        throw new TypeError(
+          `${target.name} must have ${target.byteLength} bytes, got ${target.byteLength + bytes - end}.`,
+        );
+      }
+      const gap = padding(target.byteLength);
+      if (gap > 0) yield new Uint8Array(gap);
       for (const name of new Set(target.from)) release(name, { uses, held });
       next++;
-      bytes += target.byteLength;
       onProgress?.({ tensors: next, tensorsTotal: placed.length, bytes, bytesTotal });
     }
   }
@@ -175,6 +207,33 @@ export async function* streamTargets(
       message: `The model's weights ended before ${placed[next]!.name} could be written.`,
       expected: placed.length,
       got: next,
+    });
+  }
+}
+
+/** Milliseconds of work between turns of the event loop. */
+const turnInterval = 20;
+
+/** Gives the event loop a turn now and then, so that an abort is heard. */
+class Turns {
+  readonly #signal: AbortSignal | undefined;
+  #last = performance.now();
+
+  constructor(signal: AbortSignal | undefined) {
+    this.#signal = signal;
+  }
+
+  /** @throws WeightsError `ABORTED` */
+  async next(): Promise<void> {
+    if (performance.now() - this.#last > turnInterval) {
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      this.#last = performance.now();
+    }
+    if (this.#signal?.aborted !== true) return;
+    throw new WeightsError({
+      code: 'ABORTED',
+      message: 'Writing was aborted.',
+      cause: this.#signal.reason,
     });
   }
 }

@@ -156,10 +156,7 @@ export async function writeGguf(
   ];
   const extra = extraMetadata(options, new Set(own.map(([key]) => key)));
   await sink.write(ggufHeader(new Map([...own, ...extra]), placed));
-  for await (const bytes of streamTargets(model, placed, options)) {
-    await sink.write(bytes);
-    const gap = padding(bytes.length);
-    if (gap > 0) await sink.write(new Uint8Array(gap));
-  }
+  const pieces = streamTargets(model, placed, { ...options, padding });
+  for await (const bytes of pieces) await sink.write(bytes);
   await sink.close();
 }

@@ -341,4 +341,30 @@ describe('writeGguf', () => {
     await using again = await openBytes(await gguf(source, { formats: ggufFormats('q8_0') }));
     expect(differences(await numbersOf(again), await numbersOf(source))).toEqual([]);
   });
+
+  it('goes through a large tensor in pieces: progress shows, and an abort is heard inside it', async () => {
+    const large = writable(randomModel(tinyConfig('7', { vocabularySize: 1 << 15 })));
+    const seen: number[] = [];
+    await gguf(large, {
+      formats: ggufFormats('q8_0'),
+      onProgress: ({ bytes }) => {
+        seen.push(bytes);
+      },
+    });
+    expect(new Set(seen).size).toBeGreaterThan(large.tensors.length);
+    expect(seen).toEqual([...seen].sort((a, b) => a - b));
+
+    const controller = new AbortController();
+    let bytesSeen = 0;
+    const aborted = gguf(large, {
+      formats: ggufFormats('q8_0'),
+      signal: controller.signal,
+      onProgress: ({ bytes, bytesTotal }) => {
+        bytesSeen = bytes / bytesTotal;
+        if (bytesSeen > 0.1) controller.abort();
+      },
+    });
+    await expect(aborted).rejects.toMatchObject({ code: 'ABORTED' });
+    expect(bytesSeen).toBeLessThan(0.2);
+  });
 });
