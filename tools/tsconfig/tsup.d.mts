@@ -1,7 +1,7 @@
-import type { Options } from 'tsup';
+import type { defineConfig, Options } from 'tsup';
 
 export declare function definePackage(settings?: {
   entry?: Record<string, string>;
   platform?: 'node' | 'neutral';
   options?: Options;
-}): ReturnType<typeof import('tsup').defineConfig>;
+}): ReturnType<typeof defineConfig>;
