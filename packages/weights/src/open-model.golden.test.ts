@@ -137,6 +137,17 @@ describe.skipIf(!present)(title, () => {
     },
   );
 
+  it('warns of the other epsilon in v5 files of rwkv.cpp, and in no others', async () => {
+    for (const [path, warns] of [
+      ['tiny-rwkv-4v0-660K-FP32.bin', false],
+      ['tiny-rwkv-5v1-730K-FP32.bin', true],
+      ['tiny-rwkv-7v0-834K-FP32.bin', false],
+    ] as const) {
+      await using file = await open(`rwkv-cpp-tiny/${path}`);
+      expect(file.notes.join().includes('headNormEpsilon'), path).toBe(warns);
+    }
+  });
+
   it('rwkv.cpp FP16 tensors are within f16 rounding of the FP32 ones', async () => {
     await using wide = await open('rwkv-cpp-tiny/tiny-rwkv-7v0-834K-FP32.bin');
     await using narrow = await open('rwkv-cpp-tiny/tiny-rwkv-7v0-834K-FP16.bin');

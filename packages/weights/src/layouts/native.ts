@@ -60,7 +60,8 @@ const mixes7 = ['r', 'w', 'k', 'v', 'a', 'g'] as const;
 export function readRwkvCpp(file: RawFile): LayoutReading {
   const names = [...file.tensors.keys()];
   const isV6 = names.some((name) => name.endsWith('.att.time_maa_x'));
-  const isV5 = !isV6 && names.some((name) => name.endsWith('.att.ln_x.weight'));
+  const isV7 = names.some((name) => name.endsWith('.att.x_rwkvag'));
+  const isV5 = !isV6 && !isV7 && names.some((name) => name.endsWith('.att.ln_x.weight'));
   const rename: Rename = (name, tensor) => {
     const inBlock = splitBlock(name, 'blocks.');
     if (inBlock?.rest === 'att.x_rwkvag' && tensor.shape[0] === mixes7.length) {
