@@ -15,7 +15,8 @@ export function definePackage({
     platform,
     format: ['esm'],
     target: 'es2022',
-    dts: true,
+    // Handles are disposable: with this their types hold where an app's `lib` names no disposal, whatever its target.
+    dts: { banner: '/// <reference lib="esnext.disposable" />' },
     sourcemap: true,
     clean: true,
     treeshake: true,

@@ -2,10 +2,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { officialPth } from '../test/layout-writers/index.js';
-import { randomModel, tinyConfig } from '../test/random-model.js';
-import { openModel } from './index.js';
-import { fileSource } from './node.js';
+import { officialPth } from './layout-writers/index.js';
+import { randomModel, tinyConfig } from './random-model.js';
+import { openModel } from '../src/index.js';
+import { fileSource } from '../src/node.js';
 
 it('the example of the README', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'rwkv-weights-'));

@@ -1,7 +1,7 @@
 import { buildProgram } from '@rwkv-ts/model';
 import { expect, it } from 'vitest';
-import { primitiveKinds, smallConfigs } from '../test/models.js';
-import { lower, planMemory, printProgram, validateProgram } from './index.js';
+import { primitiveKinds, smallConfigs } from './models.js';
+import { lower, planMemory, printProgram, validateProgram } from '../src/index.js';
 
 it('the example of the README runs', () => {
   const program = buildProgram(smallConfigs[5]!);

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
-import * as hub from './index.node.js';
+import * as hub from '../src/index.node.js';
 
 it('the README names what there is', async () => {
   const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8');

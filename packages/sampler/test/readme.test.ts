@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createSampler, restoreSampler, samplerPresets } from './index.js';
+import { createSampler, restoreSampler, samplerPresets } from '../src/index.js';
 
 it('the example of the README', () => {
   const sampler = createSampler(4, { ...samplerPresets['rwkv-chat'], seed: 1, topLogprobs: 2 });

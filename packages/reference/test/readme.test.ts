@@ -1,9 +1,9 @@
 import { buildProgram } from '@rwkv-ts/model';
 import { lower } from '@rwkv-ts/program';
 import { expect, it } from 'vitest';
-import { smallConfigs } from '../test/models.js';
-import { hostWeights as hostWeightsOf, randomWeights } from '../test/random.js';
-import { createReferenceBackend } from './index.js';
+import { smallConfigs } from './models.js';
+import { hostWeights as hostWeightsOf, randomWeights } from './random.js';
+import { createReferenceBackend } from '../src/index.js';
 
 it('the example of the README runs', async () => {
   const program = buildProgram(smallConfigs[5]!);

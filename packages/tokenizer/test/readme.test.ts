@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { compileFunction } from 'node:vm';
 import { expect, it } from 'vitest';
-import { madeUpTokens, vocabularyText } from '../test/vocabulary.js';
-import * as tokenizerPackage from './index.js';
+import { madeUpTokens, vocabularyText } from './vocabulary.js';
+import * as tokenizerPackage from '../src/index.js';
 
 it('runs the example of the README', async () => {
   const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8');
