@@ -2,15 +2,18 @@ import { randomBytes } from 'node:crypto';
 import { open, rename, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { ByteSink } from '../byte-source.js';
 import { WeightsError } from '../errors.js';
 
 /**
- * Writes a file on disk (Node) through a temporary sibling, which `close` flushes to the disk and renames into place:
- * whoever opens `path` sees the old file or the whole new one. Disposing of it before `close` removes the temporary file.
+ * Writes a file on disk (Node), given by its path or `file:` URL, through a temporary sibling, which `close` flushes to
+ * the disk and renames into place: whoever opens it sees the old file or the whole new one. Disposing of the sink before
+ * `close` removes the temporary file.
  * @throws WeightsError `SINK_FAILED` (no permission, full disk, …)
  */
-export async function fileSink(path: string): Promise<ByteSink> {
+export async function fileSink(file: string | URL): Promise<ByteSink> {
+  const path = typeof file === 'string' ? file : fileURLToPath(file);
   const temporary = `${path}.${randomBytes(6).toString('hex')}.part`;
   const handle = await open(temporary, 'wx').catch((cause: unknown) => {
     throw sinkFailed(path, cause);

@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import type { ByteSource, ReadOptions } from '../byte-source.js';
 import { WeightsError } from '../errors.js';
 import { allocate, checkRange, disposedError, throwIfAborted } from './checks.js';
@@ -8,10 +9,11 @@ import { allocate, checkRange, disposedError, throwIfAborted } from './checks.js
 const pieceBytes = 64 * 1024 * 1024;
 
 /**
- * A file on disk (Node). Stays open until disposed of; disposal waits for reads under way.
+ * A file on disk (Node), by its path or `file:` URL. Stays open until disposed of; disposal waits for reads under way.
  * @throws WeightsError `SOURCE_FAILED` when it cannot be opened, `CONTAINER_UNKNOWN` when it is a directory or a device
  */
-export async function fileSource(path: string): Promise<ByteSource> {
+export async function fileSource(file: string | URL): Promise<ByteSource> {
+  const path = typeof file === 'string' ? file : fileURLToPath(file);
   const handle = await open(path, 'r').catch((cause: unknown) => {
     throw failed(path, 'it cannot be opened', cause);
   });

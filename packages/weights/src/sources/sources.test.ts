@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { expectCode } from '../../test/expect-code.js';
 import { countingSource } from '../../test/fuzz/check-input.js';
@@ -37,6 +38,7 @@ const makers: readonly (readonly [string, () => Promise<ByteSource>])[] = [
   ],
   ['a Blob', async () => blobSource(new Blob([bytes]))],
   ['a file', async () => fileSource(path('whole'))],
+  ['a file by its URL', async () => fileSource(pathToFileURL(path('whole')))],
   ['a cache', async () => cachedSource(memorySource(bytes), { blockBytes: 64, blocks: 4 })],
 ];
 
@@ -73,6 +75,10 @@ describe.each(makers)('%s', (_, make) => {
 });
 
 describe('fileSource', () => {
+  it('refuses a URL that is not of a file', async () => {
+    await expect(fileSource(new URL('https://example.org/model.pth'))).rejects.toThrow(TypeError);
+  });
+
   it('explains what cannot be opened', async () => {
     await expectCode(fileSource(path('missing')), 'SOURCE_FAILED', /ENOENT/);
     await expectCode(fileSource(folder), 'CONTAINER_UNKNOWN', /is a directory/);
@@ -237,6 +243,14 @@ describe('bufferedReader', () => {
 });
 
 describe('fileSink', () => {
+  it('writes to a file URL', async () => {
+    await using sink = await fileSink(pathToFileURL(path('by URL')));
+    await sink.write(bytes);
+    await sink.close();
+    expect(new Uint8Array(await readFile(path('by URL')))).toEqual(bytes);
+    await rm(path('by URL'));
+  });
+
   it('puts the whole file in place when it closes, not before', async () => {
     await writeFile(path('out'), 'old');
     await using sink = await fileSink(path('out'));
