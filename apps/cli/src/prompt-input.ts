@@ -1,8 +1,9 @@
 /** The prompt: an argument, `--prompt`, `--prompt-file`, `--tokens`, or standard input when something is piped in. */
+import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
 import type { Prompt } from '@rwkv-ts/generate';
 import { unescapeText } from './escapes.js';
-import { UsageError } from './failure.js';
+import { InputError, UsageError } from './failure.js';
 import { readStandardInput } from './standard-input.js';
 
 export interface PromptOptions {
@@ -22,10 +23,19 @@ export async function promptOf(
   if (given.length > 1)
     throw new UsageError('give one prompt: an argument, --prompt, --prompt-file or --tokens.');
   if (tokens) return tokens;
-  if (promptFile !== undefined) return readFile(promptFile, 'utf8');
+  if (promptFile !== undefined) return textOf(await readFile(promptFile), promptFile);
   const text = argument ?? prompt;
   if (text !== undefined && text !== '-') return escape ? unescapeText(text) : text;
   if (text === undefined && process.stdin.isTTY) return undefined;
   const piped = await readStandardInput(signal);
-  return piped.length === 0 ? undefined : new TextDecoder().decode(piped);
+  return piped.length === 0 ? undefined : textOf(piped, 'standard input');
+}
+
+/** Nothing is replaced and a byte order mark stays: other text than was given would give other numbers without a word. */
+function textOf(bytes: Uint8Array, name: string): string {
+  if (!isUtf8(bytes))
+    throw new InputError(
+      `${name} is not UTF-8 text: convert it first. \`rwkv tokenize --file\` takes any bytes.`,
+    );
+  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
 }

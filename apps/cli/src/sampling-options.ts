@@ -43,7 +43,7 @@ export function addSamplingOptions(
     .addOption(
       new Option(
         '--preset <name>',
-        'sampler settings by name; options below override them',
+        'sampler settings by name; options below override them one by one (default: bytes for byte models; else pipeline, in chat rwkv-chat or reasoning)',
       ).choices(Object.keys(samplerPresets)),
     )
     .option('--greedy', 'always the likeliest token: --preset greedy')

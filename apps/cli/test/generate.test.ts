@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { goldenFolder, goldenPath, goldenTitle } from './golden.js';
-import { runCli, runJson } from './run-cli.js';
+import { type CliOptions, runCli, runJson } from './run-cli.js';
 
 interface Generated {
   readonly text: string;
@@ -19,8 +19,8 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-const generated = (args: readonly string[]): Promise<Generated> =>
-  runJson(['generate', ...args]) as Promise<Generated>;
+const generated = (args: readonly string[], options: CliOptions = {}): Promise<Generated> =>
+  runJson(['generate', ...args], options) as Promise<Generated>;
 
 describe.skipIf(goldenFolder === undefined)(goldenTitle('rwkv.cpp models'), () => {
   it('the 7v0 model writes 100 tokens, the same each time', async () => {
@@ -86,6 +86,36 @@ describe('rwkv generate', () => {
     for (const output of outputs.slice(0, 5)) expect(output).toEqual(text);
     // Ids are not echoed.
     expect(`And\nGod${outputs[5].stdout}`).toBe(text.stdout);
+    await rm(path);
+  });
+
+  it('refuses a file or pipe that is not UTF-8, and keeps a byte order mark', async () => {
+    const path = join(folder, 'latin-1.txt');
+    const latin1 = Buffer.from('No\u00e9', 'latin1');
+    await writeFile(path, latin1);
+    const marked = '\ufeffAnd';
+    const [file, pipe, perplexity, tokens] = await Promise.all([
+      runCli(['generate', '--prompt-file', path, '-n', '1']),
+      runCli(['generate', '-n', '1'], { input: latin1 }),
+      runCli(['perplexity', '--file', path]),
+      runJson(['logits', '--prompt', marked]),
+    ]);
+    for (const [{ code, stdout, stderr }, name] of [
+      [file, path],
+      [pipe, 'standard input'],
+      [perplexity, path],
+    ] as const) {
+      expect({ code, stdout }).toEqual({ code: 3, stdout: '' });
+      expect(stderr).toBe(
+        `error: ${name} is not UTF-8 text: convert it first. \`rwkv tokenize --file\` takes any bytes.\n`,
+      );
+    }
+    await writeFile(path, marked);
+    expect(await runJson(['logits', '--prompt-file', path])).toEqual(tokens);
+    expect(await generated(['-n', '1'], { input: marked })).toMatchObject({
+      prompt: marked,
+      usage: { promptTokens: 6 },
+    });
     await rm(path);
   });
 
