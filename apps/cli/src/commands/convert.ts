@@ -120,16 +120,17 @@ async function convert({
     },
   };
   if (target === 'gguf') {
-    if (!worldTokens)
-      terminal.note(
-        'no tokenizer goes into the file: llama.cpp will not run it. Pass --tokenizer rwkv_vocab_v20230424.txt.',
-      );
     await writeGguf(model, sink, {
       ...following,
       formats: ggufFormats(options.format ?? 'f16'),
       ...(worldTokens ? { worldTokens } : {}),
       ...(model.chatTemplate === undefined ? {} : { chatTemplate: model.chatTemplate }),
     });
+    // Said only of a file that was written: a refusal needs no advice on tokenizers.
+    if (!worldTokens)
+      terminal.note(
+        'no tokenizer is in the file, so llama.cpp will not run it; --tokenizer rwkv_vocab_v20230424.txt puts one in.',
+      );
   } else {
     await writeSafetensors(model, sink, {
       ...following,
