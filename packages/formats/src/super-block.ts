@@ -6,9 +6,9 @@
  *   4  u8  [12] the 6-bit s and m (six-bit-scales.ts)
  */
 import { nearest } from './nearest.js';
-import { writeHalf } from './scale-field.js';
+import { readHalf, writeHalf } from './scale-field.js';
 import { searchScaleAndMin, type StepWidths } from './scale-min-search.js';
-import { writeScalesAndMinimums } from './six-bit-scales.js';
+import { readMinimum, readScale, writeScalesAndMinimums } from './six-bit-scales.js';
 
 const { fround } = Math;
 const subBlocks = 8;
@@ -31,6 +31,27 @@ function quantiseTo63(numbers: Float32Array, largest: number, into: Uint8Array):
   for (let j = 0; j < subBlocks; j++) {
     into[j] = Math.min(63, nearest(fround(inverse * numbers[j]!)) & 255);
   }
+}
+
+/** d s and e m of two neighbouring sub-blocks: both products are exact. */
+export interface PairScales {
+  lowScale: number;
+  lowMinimum: number;
+  highScale: number;
+  highMinimum: number;
+}
+
+/** Reads those of sub-blocks 2 `pair` and 2 `pair` + 1 of the block at `at` into `scalesOfPair`, which is reused. */
+export function readPairScales(
+  scalesOfPair: PairScales,
+  { bytes, at, pair }: { readonly bytes: Uint8Array; readonly at: number; readonly pair: number },
+): void {
+  const d = readHalf(bytes, at);
+  const e = readHalf(bytes, at + 2);
+  scalesOfPair.lowScale = d * readScale(bytes, at + 4, 2 * pair);
+  scalesOfPair.lowMinimum = e * readMinimum(bytes, at + 4, 2 * pair);
+  scalesOfPair.highScale = d * readScale(bytes, at + 4, 2 * pair + 1);
+  scalesOfPair.highMinimum = e * readMinimum(bytes, at + 4, 2 * pair + 1);
 }
 
 export interface SuperBlock {

@@ -5,13 +5,13 @@
  * x = d s q - e m with q from 0 to 15. Encoding: scale-min-search.ts.
  */
 import type { Codec } from '../codec.js';
-import { halfField, readHalf } from '../scale-field.js';
+import { halfField } from '../scale-field.js';
 import type { StepWidths } from '../scale-min-search.js';
-import { readMinimum, readScale } from '../six-bit-scales.js';
-import { encodeSuperBlock } from '../super-block.js';
+import { encodeSuperBlock, type PairScales, readPairScales } from '../super-block.js';
 
 const widths: StepWidths = { levels: 15, first: -1, last: 20 };
 const quants = new Uint8Array(256);
+const scales: PairScales = { lowScale: 0, lowMinimum: 0, highScale: 0, highMinimum: 0 };
 
 export const q4k: Codec = {
   blockSize: 256,
@@ -21,13 +21,9 @@ export const q4k: Codec = {
     let at = byteStart;
     let out = valueStart;
     for (let block = 0; block < blocks; block++, at += 144) {
-      const d = readHalf(bytes, at);
-      const e = readHalf(bytes, at + 2);
       for (let pair = 0; pair < 4; pair++, out += 64) {
-        const lowScale = d * readScale(bytes, at + 4, 2 * pair);
-        const lowMinimum = e * readMinimum(bytes, at + 4, 2 * pair);
-        const highScale = d * readScale(bytes, at + 4, 2 * pair + 1);
-        const highMinimum = e * readMinimum(bytes, at + 4, 2 * pair + 1);
+        readPairScales(scales, { bytes, at, pair });
+        const { lowScale, lowMinimum, highScale, highMinimum } = scales;
         const from = at + 16 + 32 * pair;
         for (let j = 0; j < 32; j++) {
           const both = bytes[from + j]!;
