@@ -17,7 +17,7 @@ export {
 export { openModel, type OpenModelOptions } from './open-model.js';
 export { openRawFile, type OpenRawFileOptions } from './open-raw-file.js';
 export type { Container, MetadataValue, RawFile, RawTensor } from './raw-file.js';
-export { siblingConfig } from './sibling-config.js';
+export { type SiblingConfig, siblingConfig } from './sibling-config.js';
 export * from './sources/index.js';
 export { openStateFile, type OpenStateFileOptions, statesOfRawFile } from './state-file.js';
 export type { StateOptions, StateOrientation, WkvStates } from './states.js';

@@ -239,3 +239,11 @@ it('a config.json beside the file is read: it says that ln0 is folded', async ()
   });
   expect(model.config).toEqual(expected.config);
 });
+
+it('a config.json that fails to come is in the notes', async () => {
+  const tensors = encoded(huggingFaceTensors(v7, 'transformers-rwkv7'));
+  const source = memorySource(writeSafetensorsRaw({ tensors }), { name: 'model.safetensors' });
+  await using model = await openModel(source, { siblings: () => Promise.reject(new Error('EIO')) });
+  expect(model.notes.join()).toContain('config.json was not used');
+  expect(differences(await numbersOf(model), numbersOfDense(v7))).toEqual([]);
+});

@@ -4,7 +4,7 @@ import type { ByteSource } from './byte-source.js';
 import type { Siblings } from './containers/sharded.js';
 import { type InterpretOptions, type ModelFile, modelOfRawFile } from './model-file.js';
 import { openRawFile } from './open-raw-file.js';
-import { siblingConfig } from './sibling-config.js';
+import { type SiblingConfig, siblingConfig } from './sibling-config.js';
 
 export interface OpenModelOptions extends InterpretOptions {
   /**
@@ -36,14 +36,21 @@ export async function openModel(
   try {
     const file = await open(source, siblings);
     owned.add(file);
-    const configJson = options.configJson ?? (await siblingConfig(file, { siblings, signal }));
+    const beside: SiblingConfig = options.configJson
+      ? { configJson: options.configJson }
+      : await siblingConfig(file, { siblings, signal });
     const files: AdapterFiles[] = [];
     for (const spec of adapters) {
       const adapter = await open(spec.source);
       const initFile = spec.initSource && (await open(spec.initSource));
       files.push({ file: adapter, alpha: spec.alpha, initFile });
     }
-    return modelOfRawFile(file, { ...options, configJson, adapters: files });
+    const model = modelOfRawFile(file, {
+      ...options,
+      configJson: beside.configJson,
+      adapters: files,
+    });
+    return beside.note === undefined ? model : { ...model, notes: [...model.notes, beside.note] };
   } catch (error) {
     // Disposal is idempotent, so it does not matter which sources a file has already taken with it.
     for (const each of owned) await each[Symbol.asyncDispose]();

@@ -29,9 +29,10 @@ describe('siblingConfig', () => {
     '{"model_type":"rwkv7","norm_eps":1e-5}',
     '{"architectures":["RWKV7ForCausalLM"],"embedding_layer_norm_fused":true}',
   ])('finds %s', async (text) => {
-    expect(await find('model.safetensors', text)).toEqual(JSON.parse(text));
+    const expected = { configJson: JSON.parse(text) as unknown };
+    expect(await find('model.safetensors', text)).toEqual(expected);
     expect(await find('https://host/a/model-00001-of-00002.bin?download=1', text, 'pth')).toEqual(
-      JSON.parse(text),
+      expected,
     );
   });
 
@@ -39,10 +40,9 @@ describe('siblingConfig', () => {
     ['of another program', '{"name":"my-app","version":"1.0.0"}'],
     ['of another architecture', '{"architectures":["LlamaForCausalLM"],"model_type":"llama"}'],
     ['no object', '["rwkv"]'],
-    ['no JSON', '<html>rwkv</html>'],
     ['absurdly long', JSON.stringify({ model_type: 'rwkv7', junk: 'x'.repeat(1 << 20) })],
   ])('a config.json %s is as none', async (_, text) => {
-    expect(await find('model.safetensors', text)).toBeUndefined();
+    expect(await find('model.safetensors', text)).toEqual({});
   });
 
   it.each([
@@ -50,9 +50,7 @@ describe('siblingConfig', () => {
     ['model.pth', 'pth'],
   ] as const)('%s has none, so nothing is asked for', async (name, container) => {
     const { asked, siblings } = folderWith('{"model_type":"rwkv7"}');
-    expect(
-      await siblingConfig(file(name, container), { siblings, signal: undefined }),
-    ).toBeUndefined();
+    expect(await siblingConfig(file(name, container), { siblings, signal: undefined })).toEqual({});
     expect(asked).toEqual([]);
   });
 
@@ -62,10 +60,19 @@ describe('siblingConfig', () => {
       signal: undefined,
     });
     const missing = Object.assign(new Error('no such file'), { code: 'ENOENT' });
-    expect(await siblingConfig(file('model.safetensors'), failing(missing))).toBeUndefined();
+    expect(await siblingConfig(file('model.safetensors'), failing(missing))).toEqual({});
     const aborted = new WeightsError({ code: 'ABORTED', message: 'aborted' });
     await expect(siblingConfig(file('model.safetensors'), failing(aborted))).rejects.toBeInstanceOf(
       RwkvError,
     );
+  });
+
+  it('one that is there and cannot be read is told, not passed over', async () => {
+    const broken = await find('model.safetensors', '{"model_type":"rwkv7",');
+    expect(broken.note).toMatch(/config\.json was not used, only the tensors/);
+    const siblings = () =>
+      Promise.reject(new WeightsError({ code: 'SOURCE_FAILED', message: 'HTTP 500', got: 500 }));
+    const failed = await siblingConfig(file('model.safetensors'), { siblings, signal: undefined });
+    expect(failed).toEqual({ note: expect.stringContaining('HTTP 500') as string });
   });
 });

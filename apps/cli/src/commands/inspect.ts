@@ -65,13 +65,15 @@ async function inspect({
   let model: ModelFile | undefined;
   let refusal: Failure | undefined;
   try {
-    model = modelOfRawFile(raw, {
-      configJson: await siblingConfig(raw, {
-        siblings: (name) => source.openSibling(name),
-        signal: terminal.signal,
-      }),
+    const { configJson, note } = await siblingConfig(raw, {
+      siblings: (name) => source.openSibling(name),
+      signal: terminal.signal,
+    });
+    const opened = modelOfRawFile(raw, {
+      configJson,
       ...(options.override ? { overrides: options.override } : {}),
     });
+    model = note === undefined ? opened : { ...opened, notes: [...opened.notes, note] };
   } catch (error) {
     if (!(error instanceof WeightsError)) throw error;
     refusal = describeFailure(error);
