@@ -1,5 +1,5 @@
 /** Places every value of a program in one arena, sharing memory between values that are never alive together. */
-import type { Limits, Op, Program, Value } from '@rwkv-ts/backend';
+import type { Limits, Op, Program } from '@rwkv-ts/backend';
 import { readsOf, writesOf } from './access.js';
 
 export interface MemoryPlanOptions {
@@ -22,47 +22,72 @@ export interface MemoryPlan {
   readonly bytes: number;
 }
 
+/** Something that needs memory from step `first` to step `last`, both included. */
+export interface Interval {
+  readonly bytes: number;
+  readonly first: number;
+  readonly last: number;
+}
+
+/**
+ * Places intervals in one stretch of memory so that those alive together do not overlap: in the order of their first
+ * steps, each into the smallest gap that fits. An interval of 0 bytes is placed at 0.
+ */
+export function placeIntervals(
+  intervals: readonly Interval[],
+  { alignment = 256 }: { readonly alignment?: number } = {},
+): { offsets: number[]; bytes: number } {
+  const align = (bytes: number): number => Math.ceil(bytes / alignment) * alignment;
+  const arena = new Arena();
+  const offsets = intervals.map(() => 0);
+  const events = intervals.flatMap((interval, index) => [
+    { at: interval.first, ends: false, index },
+    { at: interval.last, ends: true, index },
+  ]);
+  // Sorting is stable: of one step, what begins comes before what ends, in the given order.
+  events.sort((a, b) => a.at - b.at || Number(a.ends) - Number(b.ends));
+  for (const { ends, index } of events) {
+    const bytes = align(intervals[index]!.bytes);
+    if (ends) arena.give({ offset: offsets[index]!, bytes });
+    else offsets[index] = arena.take(bytes);
+  }
+  return { offsets, bytes: arena.bytes };
+}
+
 /**
  * A value lives from the op that assigns it to the last op that reads it, both included, so an op never writes over what
- * it reads; the output lives to the end. Values are placed in program order into the smallest gap that fits.
+ * it reads; the output lives to the end.
  */
 export function planMemory(program: Program, options: MemoryPlanOptions): MemoryPlan {
   const { limits, alignment = 256, elementBytes = 4, scratchBytes } = options;
-  const align = (bytes: number): number => Math.ceil(bytes / alignment) * alignment;
-  const sizeOf = ({ rows, width }: Value): number =>
-    align((rows === 'T' ? limits.tokens : limits.wanted) * width * elementBytes);
-  const arena = new Arena();
+  const intervals: Interval[] = [];
+  const owners: { readonly into: Map<number, number>; readonly key: number }[] = [];
   const offsets = new Map<number, number>();
   const scratch = new Map<number, number>();
-  const dying = valuesByLastUse(program);
+  const lastUses = lastUseOfValues(program);
   for (const [index, op] of program.ops.entries()) {
-    for (const value of writesOf(op)) offsets.set(value.id, arena.take(sizeOf(value)));
-    const own = align(scratchBytes?.(op, index) ?? 0);
-    if (own > 0) {
-      const offset = arena.take(own);
-      scratch.set(index, offset);
-      arena.give({ offset, bytes: own });
+    for (const { id, rows, width } of writesOf(op)) {
+      const bytes = (rows === 'T' ? limits.tokens : limits.wanted) * width * elementBytes;
+      intervals.push({ bytes, first: index, last: lastUses.get(id) ?? index });
+      owners.push({ into: offsets, key: id });
     }
-    for (const value of dying[index] ?? []) {
-      arena.give({ offset: offsets.get(value.id) ?? 0, bytes: sizeOf(value) });
-    }
+    const own = scratchBytes?.(op, index) ?? 0;
+    if (own === 0) continue;
+    intervals.push({ bytes: own, first: index, last: index });
+    owners.push({ into: scratch, key: index });
   }
-  return { offsets, scratch, bytes: arena.bytes };
+  const placed = placeIntervals(intervals, { alignment });
+  for (const [at, { into, key }] of owners.entries()) into.set(key, placed.offsets[at]!);
+  return { offsets, scratch, bytes: placed.bytes };
 }
 
-/** Per op, the values that no later op needs. The output appears nowhere. */
-function valuesByLastUse({ ops, output }: Program): Value[][] {
-  const dying: Value[][] = ops.map(() => []);
-  const seen = new Set([output.id]);
-  for (let index = ops.length - 1; index >= 0; index--) {
-    const op = ops[index]!;
-    for (const value of [...readsOf(op), ...writesOf(op)]) {
-      if (seen.has(value.id)) continue;
-      seen.add(value.id);
-      dying[index]?.push(value);
-    }
+/** Per value, the index of the last op that needs it. */
+function lastUseOfValues({ ops, output }: Program): Map<number, number> {
+  const uses = new Map<number, number>();
+  for (const [index, op] of ops.entries()) {
+    for (const { id } of [...readsOf(op), ...writesOf(op)]) uses.set(id, index);
   }
-  return dying;
+  return uses.set(output.id, ops.length);
 }
 
 interface Block {

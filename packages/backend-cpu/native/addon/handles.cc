@@ -1,0 +1,79 @@
+#include "handles.h"
+
+#include <utility>
+
+namespace rwkv::addon {
+
+template <>
+const napi_type_tag Tagged<EngineHandle>::tag = {0x7277b76b63707531, 0x1};
+template <>
+const napi_type_tag Tagged<WeightStore>::tag = {0x7277b76b63707531, 0x2};
+template <>
+const napi_type_tag Tagged<StateStore>::tag = {0x7277b76b63707531, 0x3};
+template <>
+const napi_type_tag Tagged<CompiledProgram>::tag = {0x7277b76b63707531, 0x4};
+
+std::shared_ptr<EngineHandle> EngineHandle::create(Napi::Env env, Engine::Options options) {
+  std::shared_ptr<EngineHandle> handle(new EngineHandle());
+  handle->env_ = env;
+  handle->channel_ = Channel::New(env, "rwkv-cpu", 0, 1);
+  handle->channel_.Unref(env);
+  // The channel outlives the engine's thread: `stop` joins it first.
+  options.finished = [channel = handle->channel_](std::unique_ptr<Job> job) mutable {
+    channel.NonBlockingCall(static_cast<AddonJob*>(job.release()));
+  };
+  handle->engine_ = Engine::create(options);
+  if (!handle->engine_) {
+    handle->stopped_ = true;
+    handle->channel_.Release();
+    return nullptr;
+  }
+  // Hooks run last in, first out, so this one runs before the channel's own.
+  napi_add_env_cleanup_hook(env, on_exit, handle.get());
+  return handle;
+}
+
+EngineHandle::~EngineHandle() { stop(); }
+
+void EngineHandle::on_exit(void* self) {
+  auto* handle = static_cast<EngineHandle*>(self);
+  // The environment removes the hook itself.
+  if (handle->stopped_) return;
+  handle->stopped_ = true;
+  handle->engine_->stop();
+}
+
+void EngineHandle::stop() {
+  if (stopped_) return;
+  stopped_ = true;
+  napi_remove_env_cleanup_hook(env_, on_exit, this);
+  engine_->stop();
+  channel_.Release();
+}
+
+void EngineHandle::enqueue(std::unique_ptr<AddonJob> job) {
+  if (pending_++ == 0) channel_.Ref(env_);
+  engine_->enqueue(std::move(job));
+}
+
+void EngineHandle::settle(Napi::Env env, Napi::Function, std::nullptr_t*, AddonJob* raw) {
+  std::unique_ptr<AddonJob> job(raw);
+  // Null while the environment goes down; what the job holds must not touch it then.
+  if (env == nullptr) return;
+  EngineHandle& handle = job->engine();
+  if (--handle.pending_ == 0) handle.channel_.Unref(env);
+  Napi::HandleScope scope(env);
+  job->settle(env);
+}
+
+void AddonJob::settle(Napi::Env env) {
+  if (!code_) {
+    deferred_.Resolve(result(env));
+    return;
+  }
+  Napi::Error error = Napi::Error::New(env, message_);
+  error.Set("code", Napi::String::New(env, code_));
+  deferred_.Reject(error.Value());
+}
+
+}  // namespace rwkv::addon

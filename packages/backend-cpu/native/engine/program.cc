@@ -1,0 +1,241 @@
+#include "program.h"
+
+#include <algorithm>
+#include <chrono>
+#include <new>
+#include <utility>
+
+namespace rwkv {
+namespace {
+
+/** Steps of at most this many tokens prepare inputs on every thread anew, which is cheaper than waiting for each other. */
+constexpr uint32_t kPreparePerThread = 2;
+/** No task is planned shorter than this many nanoseconds: taking one costs about a tenth of it. */
+constexpr double kShortestTask = 1500;
+/** Tasks of a thread's span: so many that a thread which lost its processor for a moment finds help. */
+constexpr double kTasksPerThread = 8;
+constexpr size_t kPlans = 8;
+
+using Clock = std::chrono::steady_clock;
+
+double milliseconds_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+}  // namespace
+
+CompiledProgram::CompiledProgram(const Kernels& kernels, std::shared_ptr<WeightStore> weights,
+                                 std::shared_ptr<StateStore> states)
+    : kernels_(kernels), weights_(std::move(weights)), states_(std::move(states)) {}
+
+bool CompiledProgram::run(ThreadPool& pool, const Step& step, float* output, const std::atomic<bool>& stop) {
+  const auto start = Clock::now();
+  const Plan& plan = plan_for(step, pool.threads());
+  if (!reserve(plan)) return false;
+  for (const OutputPointer& pointer : output_pointers_) *pointer.field = output + pointer.offset;
+  step_count_++;
+  for (size_t i = 0; i < plan.stretches.size() * plan.threads; i++) {
+    counters_[i].next.store(plan.stretches[i / plan.threads].spans[i % plan.threads], std::memory_order_relaxed);
+  }
+  pool.run([&](unsigned thread) { work(pool, plan, step, thread, stop); });
+  if (!profiling_) return true;
+  for (PerThread& own : per_thread_) {
+    for (size_t code = 0; code < kOpCodes; code++) profile_.operations[code] += own.profile.operations[code];
+    profile_.prepare += own.profile.prepare;
+    own.profile = {};
+  }
+  profile_.steps += milliseconds_since(start);
+  profile_.step_count++;
+  return true;
+}
+
+void CompiledProgram::work(ThreadPool& pool, const Plan& plan, const Step& step, unsigned thread,
+                           const std::atomic<bool>& stop) {
+  PerThread& own = per_thread_[thread];
+  const unsigned threads = plan.threads;
+  for (size_t index = 0; index < plan.stretches.size(); index++) {
+    const Stretch& stretch = plan.stretches[index];
+    // Between barriers all threads must agree, so only the first one decides, before the barrier.
+    for (unsigned turn = 0; turn < threads; turn++) {
+      const unsigned span = (thread + turn) % threads;
+      std::atomic<uint32_t>& next = counters_[index * threads + span].next;
+      const uint32_t end = stretch.spans[span + 1];
+      while (next.load(std::memory_order_relaxed) < end) {
+        const uint32_t task = next.fetch_add(1, std::memory_order_relaxed);
+        if (task >= end) break;
+        if (!stop.load(std::memory_order_relaxed)) run_task(plan, stretch, stretch.tasks[task], step, own);
+      }
+    }
+    pool.barrier();
+  }
+}
+
+void CompiledProgram::run_task(const Plan& plan, const Stretch& stretch, const Task& task, const Step& step,
+                               PerThread& own) {
+  const Operation& operation = *operations_[task.operation];
+  uint8_t* prepared = plan.prepared_per_thread ? own.prepared.data() : shared_prepared_.data();
+  if (prepared) prepared += plan.prepared_at[task.operation];
+  const auto start = profiling_ ? Clock::now() : Clock::time_point();
+  if (stretch.is_prepare) {
+    operation.prepare(kernels_, step, task.units, prepared);
+    if (profiling_) own.profile.prepare += milliseconds_since(start);
+    return;
+  }
+  if (plan.prepared_per_thread && own.prepared_for[task.operation] != step_count_) {
+    own.prepared_for[task.operation] = step_count_;
+    const size_t rows = operation.prepared_rows(step);
+    if (rows > 0) operation.prepare(kernels_, step, {0, rows}, prepared);
+  }
+  operation.run(kernels_, step, task.units, prepared, own.scratch.data());
+  if (profiling_) own.profile.operations[static_cast<size_t>(operation.code)] += milliseconds_since(start);
+}
+
+const CompiledProgram::Plan& CompiledProgram::plan_for(const Step& step, unsigned threads) {
+  for (Plan& plan : plans_) {
+    if (plan.tokens == step.tokens && plan.sequences == step.sequences && plan.wanted == step.wanted) {
+      plan.used = step_count_ + 1;
+      return plan;
+    }
+  }
+  if (plans_.size() >= kPlans) {
+    const auto oldest = std::min_element(plans_.begin(), plans_.end(),
+                                         [](const Plan& a, const Plan& b) { return a.used < b.used; });
+    plans_.erase(oldest);
+  }
+  Plan plan;
+  make_plan(plan, step, threads);
+  plan.used = step_count_ + 1;
+  plans_.push_back(std::move(plan));
+  return plans_.back();
+}
+
+void CompiledProgram::make_plan(Plan& plan, const Step& step, unsigned threads) const {
+  plan.tokens = step.tokens;
+  plan.sequences = step.sequences;
+  plan.wanted = step.wanted;
+  plan.threads = threads;
+  plan.prepared_per_thread = step.tokens <= kPreparePerThread;
+  plan.prepared_at.assign(operations_.size(), 0);
+  size_t index = 0;
+  while (index < operations_.size()) {
+    const uint32_t phase = operations_[index]->phase;
+    std::vector<Task> whole, prepare;
+    std::vector<double> costs, prepare_costs;
+    size_t prepared_bytes = 0;
+    for (; index < operations_.size() && operations_[index]->phase == phase; index++) {
+      const Operation& operation = *operations_[index];
+      const size_t units = operation.units(kernels_, step);
+      if (units == 0) continue;
+      whole.push_back({static_cast<uint32_t>(index), {0, units}});
+      costs.push_back(operation.cost(step));
+      const size_t bytes = operation.prepared_bytes(kernels_, step);
+      if (bytes == 0) continue;
+      plan.prepared_at[index] = prepared_bytes;
+      prepared_bytes += aligned(bytes);
+      const size_t rows = operation.prepared_rows(step);
+      prepare.push_back({static_cast<uint32_t>(index), {0, rows}});
+      prepare_costs.push_back(static_cast<double>(bytes) / 4);
+    }
+    plan.prepared_bytes = std::max(plan.prepared_bytes, prepared_bytes);
+    if (!prepare.empty() && !plan.prepared_per_thread) {
+      Stretch stretch;
+      stretch.is_prepare = true;
+      cut(stretch, prepare, prepare_costs, threads);
+      plan.stretches.push_back(std::move(stretch));
+    }
+    if (whole.empty()) continue;
+    Stretch stretch;
+    cut(stretch, whole, costs, threads);
+    plan.stretches.push_back(std::move(stretch));
+  }
+}
+
+void CompiledProgram::cut(Stretch& stretch, const std::vector<Task>& whole, const std::vector<double>& costs,
+                          unsigned threads) const {
+  double total = 0;
+  for (const double cost : costs) total += cost;
+  const double grain = std::max(kShortestTask, total / (threads * kTasksPerThread));
+  std::vector<double> task_costs;
+  for (size_t i = 0; i < whole.size(); i++) {
+    const size_t units = whole[i].units.end;
+    const double wanted = threads == 1 ? 1 : costs[i] / grain;
+    const size_t tasks = std::min(units, std::max<size_t>(1, static_cast<size_t>(wanted)));
+    for (size_t task = 0; task < tasks; task++) {
+      stretch.tasks.push_back({whole[i].operation, part(units, task, tasks)});
+      task_costs.push_back(costs[i] / static_cast<double>(tasks));
+    }
+  }
+  // Span t ends where the costs before it reach t / threads of the whole.
+  stretch.spans.assign(threads + 1, static_cast<uint32_t>(stretch.tasks.size()));
+  stretch.spans[0] = 0;
+  double sum = 0;
+  unsigned thread = 1;
+  for (size_t task = 0; task < stretch.tasks.size() && thread < threads; task++) {
+    sum += task_costs[task];
+    while (thread < threads && sum >= total * thread / threads * (1 - 1e-9)) {
+      stretch.spans[thread++] = static_cast<uint32_t>(task + 1);
+    }
+  }
+}
+
+bool CompiledProgram::reserve(const Plan& plan) {
+  if (per_thread_.size() < plan.threads) {
+    per_thread_.resize(plan.threads);
+    for (PerThread& own : per_thread_) {
+      own.prepared_for.assign(operations_.size(), 0);
+      if (own.scratch.bytes() == 0 && !own.scratch.allocate(kThreadScratch)) {
+        per_thread_.clear();
+        return false;
+      }
+    }
+  }
+  if (plan.prepared_per_thread) {
+    for (PerThread& own : per_thread_) {
+      if (own.prepared.bytes() < plan.prepared_bytes && !own.prepared.allocate(plan.prepared_bytes)) return false;
+    }
+  } else if (shared_prepared_.bytes() < plan.prepared_bytes && !shared_prepared_.allocate(plan.prepared_bytes)) {
+    return false;
+  }
+  const size_t counters = plan.stretches.size() * plan.threads;
+  if (counter_count_ < counters) {
+    counters_.reset(new (std::nothrow) Counter[counters]);
+    counter_count_ = counters_ ? counters : 0;
+    if (!counters_) return false;
+  }
+  return true;
+}
+
+size_t CompiledProgram::working_bytes(unsigned threads) const {
+  Step largest;
+  largest.tokens = limits_.tokens;
+  largest.sequences = limits_.sequences;
+  largest.wanted = limits_.wanted;
+  Plan shared, own;
+  make_plan(shared, largest, threads);
+  largest.tokens = std::min(limits_.tokens, kPreparePerThread);
+  largest.sequences = std::min(limits_.sequences, largest.tokens);
+  largest.wanted = std::min(limits_.wanted, largest.tokens);
+  make_plan(own, largest, threads);
+  return shared.prepared_bytes + threads * (kThreadScratch + own.prepared_bytes);
+}
+
+void CompiledProgram::set_profiling(bool on) {
+  profiling_ = on;
+  if (on) profile_ = {};
+}
+
+void CompiledProgram::release() {
+  operations_.clear();
+  output_pointers_.clear();
+  plans_.clear();
+  per_thread_.clear();
+  shared_prepared_.release();
+  arena_.release();
+  parameters_.release();
+  counters_.reset();
+  counter_count_ = 0;
+  weights_.reset();
+  states_.reset();
+}
+
+}  // namespace rwkv

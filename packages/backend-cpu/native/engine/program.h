@@ -1,0 +1,165 @@
+/** A compiled program: operations in phases, their memory, and the plan of a step. */
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "stores.h"
+#include "thread-pool.h"
+
+namespace rwkv {
+
+/** What the encoder in src/encode sends; op codes in the order of `operationNames` there. */
+enum class OpCode : int32_t {
+  embed,
+  select_rows,
+  norm,
+  l2_norm,
+  lerp,
+  linear,
+  row_matmul,
+  add,
+  mul,
+  scale,
+  activate,
+  copy,
+  shift_mix,
+  commit_shift,
+  wkv4,
+  wkv6,
+  wkv7,
+  bonus7,
+  prepare7,
+};
+constexpr size_t kOpCodes = 19;
+
+/** Units of one operation that a thread does in one go. */
+struct Task {
+  uint32_t operation;
+  Range units;
+};
+
+/** An operation with its arguments bound to memory. */
+class Operation {
+ public:
+  virtual ~Operation() = default;
+  virtual size_t units(const Kernels&, const Step&) const = 0;
+  /** `prepared`: what `prepare` made, for products. */
+  virtual void run(const Kernels&, const Step&, Range, const uint8_t* prepared, uint8_t* scratch) const = 0;
+  /** About how long all units take on one thread, in nanoseconds; only the cutting of tasks depends on it. */
+  virtual double cost(const Step&) const = 0;
+
+  virtual size_t prepared_bytes(const Kernels&, const Step&) const { return 0; }
+  virtual size_t prepared_rows(const Step&) const { return 0; }
+  virtual void prepare(const Kernels&, const Step&, Range, uint8_t*) const {}
+
+  OpCode code = OpCode::copy;
+  uint32_t phase = 0;
+};
+
+struct Limits {
+  uint32_t tokens, sequences, wanted;
+};
+
+/** What the encoder sends for one program, all numbers checked there; decoding checks them once more against memory. */
+struct EncodedProgram {
+  const double* words;
+  size_t count;
+  /** Floats of the arena of activations, and of the parameters. */
+  size_t arena_floats;
+  size_t parameter_floats;
+  Limits limits;
+};
+
+/** Milliseconds since `profile` was switched on. */
+struct Profile {
+  double operations[kOpCodes] = {};
+  double prepare = 0;
+  double steps = 0;
+  uint64_t step_count = 0;
+};
+
+class CompiledProgram {
+ public:
+  CompiledProgram(const Kernels& kernels, std::shared_ptr<WeightStore> weights, std::shared_ptr<StateStore> states);
+
+  enum class Status { ok, out_of_memory, malformed };
+  Status decode(const EncodedProgram& encoded);
+
+  /** About how much the largest step takes beside arena and parameters, on a pool of that many threads. */
+  size_t working_bytes(unsigned threads) const;
+
+  /**
+   * Runs a step on the pool; `output` takes the output rows. Stops between phases when `stop` turns true. False when the
+   * system has no memory for the step's own needs; nothing has changed then.
+   */
+  bool run(ThreadPool& pool, const Step& step, float* output, const std::atomic<bool>& stop);
+
+  void set_profiling(bool on);
+  const Profile& profile() const { return profile_; }
+  void release();
+
+ private:
+  friend class Decoder;
+
+  /** Tasks of one barrier-to-barrier stretch, cut into one span per thread; threads done with theirs help the others. */
+  struct Stretch {
+    std::vector<Task> tasks;
+    std::vector<uint32_t> spans;
+    bool is_prepare = false;
+  };
+  struct Plan {
+    uint32_t tokens = 0, sequences = 0, wanted = 0;
+    unsigned threads = 0;
+    std::vector<Stretch> stretches;
+    /** Per operation, where its prepared input begins; in memory of the thread's own, or shared. */
+    std::vector<size_t> prepared_at;
+    bool prepared_per_thread = false;
+    size_t prepared_bytes = 0;
+    uint64_t used = 0;
+  };
+  struct alignas(64) Counter {
+    std::atomic<uint32_t> next{0};
+  };
+  struct PerThread {
+    Block scratch;
+    Block prepared;
+    /** Per operation, the step for which this thread last prepared its input. */
+    std::vector<uint64_t> prepared_for;
+    Profile profile;
+  };
+
+  const Plan& plan_for(const Step& step, unsigned threads);
+  void make_plan(Plan& plan, const Step& step, unsigned threads) const;
+  void cut(Stretch& stretch, const std::vector<Task>& whole, const std::vector<double>& costs, unsigned threads) const;
+  /** Memory that a plan needs and earlier ones did not. */
+  bool reserve(const Plan& plan);
+  void work(ThreadPool& pool, const Plan& plan, const Step& step, unsigned thread, const std::atomic<bool>& stop);
+  void run_task(const Plan& plan, const Stretch& stretch, const Task& task, const Step& step, PerThread& own);
+
+  const Kernels& kernels_;
+  std::shared_ptr<WeightStore> weights_;
+  std::shared_ptr<StateStore> states_;
+  std::vector<std::unique_ptr<Operation>> operations_;
+  /** Fields of arguments that point into the output rows, which differ from run to run, and how far in. */
+  struct OutputPointer {
+    float** field;
+    size_t offset;
+  };
+  std::vector<OutputPointer> output_pointers_;
+  Limits limits_{};
+  Block arena_;
+  Block parameters_;
+  Block shared_prepared_;
+  std::vector<PerThread> per_thread_;
+  std::unique_ptr<Counter[]> counters_;
+  size_t counter_count_ = 0;
+  std::vector<Plan> plans_;
+  uint64_t step_count_ = 0;
+  bool profiling_ = false;
+  Profile profile_;
+};
+
+}  // namespace rwkv

@@ -1,0 +1,66 @@
+/**
+ * Packed matrices: one layout for every instruction set, so that a packed file serves every machine.
+ *
+ * The rows of a matrix [rows, columns] are cut into panels of 16, the last one filled with zero rows; a panel is
+ * contiguous, and panels follow one another at `panel_bytes`, a multiple of 64. Within a panel the 16 rows are the lanes of
+ * a vector, so that a product needs no sum across lanes, a matrix is one sequential stream, and the same bytes serve one
+ * token and many. Columns of block formats are a multiple of 32 (of 256 for the k formats), as the files have them.
+ *
+ *   f32   [columns][16 rows]
+ *   f16   [columns][16 rows]
+ *   bf16  [ceil(columns / 2)][16 rows][2 columns]: what vdpbf16ps takes; an odd last column is filled with zero
+ *
+ * Block formats: the parts below one after another, each [blocks of the panel][…], each part padded to 64 bytes. A block
+ * is 32 columns, a super-block 256. `quants` are groups of 4 columns: a vector of 64 bytes is [16 rows][4 columns], what
+ * vpdpbusd and sdot take. All quants are unsigned; the offset that makes them signed goes with the activations' sums.
+ *
+ *   q8_0  scales f16 [16];                quants [8 groups][16][4] bytes, q + 128
+ *   q4_0  scales f16 [16];                nibbles [4][16][4]: vector j has group j in the low half, j + 4 in the high; q of 0..15, offset 8
+ *   q4_1  scales f16 [16]; mins f16 [16]; nibbles as q4_0, offset 0; w = d q + m
+ *   q5_0  scales f16 [16];                nibbles as q4_0; fifths [16][4]: bit g is the fifth bit of group g; offset 16
+ *   q5_1  scales f16 [16]; mins f16 [16]; nibbles, fifths as q5_0, offset 0
+ *   q4_k  per super-block: d f16 [16], dmin f16 [16]; per block: sc u8 [16], m u8 [16]; nibbles; w = d sc q - dmin m
+ *   q5_k  as q4_k, and fifths
+ *   q6_k  per super-block: d f16 [16]; per block: sc i8 [2 halves of 16 columns][16]; nibbles;
+ *         sixths [2][16][4]: vector j, bits 2 i and 2 i + 1 are the upper two bits of group 4 j + i; offset 32; w = d sc (q - 32)
+ */
+#pragma once
+
+#include "types.h"
+
+namespace rwkv {
+
+constexpr uint32_t kPanelRows = 16;
+
+/** Where the parts of a panel begin, in bytes; parts a format lacks are 0. */
+struct PanelLayout {
+  /** f16 [blocks][16], or for k formats [super-blocks][16]. Plain formats: the numbers themselves, at 0. */
+  size_t scales;
+  /** q4_1, q5_1: f16 [blocks][16]; q4_k, q5_k: dmin f16 [super-blocks][16]. */
+  size_t mins;
+  /** q4_k, q5_k: u8 [blocks][16]; q6_k: i8 [blocks][2][16]. */
+  size_t block_scales;
+  /** q4_k, q5_k: u8 [blocks][16]. */
+  size_t block_mins;
+  /** q8_0: [blocks][8][16][4]; 4-, 5- and 6-bit formats: nibbles [blocks][4][16][4]. */
+  size_t quants;
+  /** Fifth bits [blocks][16][4], or sixths [blocks][2][16][4]. */
+  size_t upper;
+  size_t panel_bytes;
+};
+
+PanelLayout panel_layout(Format format, uint32_t columns);
+
+/** Bytes of a packed matrix; fits size_t because rows and columns were checked against memory before. */
+size_t packed_bytes(Format format, uint32_t rows, uint32_t columns);
+
+/** Bytes of one row in the file's layout. */
+size_t file_row_bytes(Format format, uint32_t columns);
+
+/** Packs panels [panels.begin, panels.end) from `source`, rows in the file's own layout (GGML blocks), at any alignment. */
+void pack_panels(Format format, uint32_t rows, uint32_t columns, const uint8_t* source, uint8_t* packed, Range panels);
+
+/** Row `row` as f32 [columns], exactly the file's numbers. */
+void unpack_row(const PackedMatrix& matrix, uint32_t row, float* out);
+
+}  // namespace rwkv

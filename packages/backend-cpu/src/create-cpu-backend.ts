@@ -1,0 +1,169 @@
+import {
+  type Backend,
+  BackendError,
+  type BackendSupports,
+  type Bindings,
+  type HostWeight,
+  type Limits,
+  type Program,
+  type States,
+  type StateSpec,
+  type Weights,
+} from '@rwkv-ts/backend';
+import { opKinds, validateLimits, validateProgram } from '@rwkv-ts/program';
+import type { Engine } from './engine.js';
+import { requireLive } from './errors.js';
+import { checkBindings, type CpuExecutable, NativeExecutable } from './executable.js';
+import { loadNative } from './load-native.js';
+import { Memory } from './memory.js';
+import { type NativeAddon, weightFormats } from './native.js';
+import { type CpuBackendOptions, resolveOptions } from './options.js';
+import { CpuStates } from './states.js';
+import { CpuWeights } from './weights.js';
+
+/** The CPU backend: its executables can also be profiled. */
+export interface CpuBackend extends Backend {
+  /** The instruction set whose kernels run. */
+  readonly instructions: string;
+  readonly threads: number;
+  compile(program: Program, bindings: Bindings, limits: Limits): Promise<CpuExecutable>;
+}
+
+/**
+ * RWKV on the processor: native kernels on threads of their own, one call per step. Every op and weight format, f32
+ * activations and states. Products with block formats quantise activations to 8 bits per 32 numbers.
+ * @throws BackendError `DEVICE_UNAVAILABLE` when the native addon cannot be loaded, or lacks the wanted instructions
+ * @throws TypeError for options out of range
+ */
+export function createCpuBackend(options: CpuBackendOptions = {}): CpuBackend {
+  return new NativeBackend(options, loadNative());
+}
+
+/** The instruction sets `createCpuBackend` takes on this machine, best first. @throws BackendError `DEVICE_UNAVAILABLE` */
+export function availableInstructions(): string[] {
+  return loadNative().instructions();
+}
+
+type Handle = CpuWeights | CpuStates | NativeExecutable;
+
+class NativeBackend implements CpuBackend {
+  readonly specificationVersion = 'v1';
+  readonly name: string;
+  readonly supports: BackendSupports = {
+    ops: opKinds,
+    weightFormats: new Set(weightFormats),
+    activations: 'f32',
+    embeddings: true,
+  };
+  readonly instructions: string;
+  readonly threads: number;
+  readonly #engine: Engine;
+  /** Handles to dispose of with the backend. */
+  readonly #live = new Set<Handle>();
+  /** All handles it ever made, to tell its own from another backend's. */
+  readonly #made = new WeakSet<Handle>();
+  #disposal: Promise<void> | undefined;
+
+  constructor(options: CpuBackendOptions, addon: NativeAddon) {
+    const { threads, instructions, pin, spinMicroseconds, memoryLimit } = resolveOptions(
+      options,
+      addon,
+    );
+    this.threads = threads;
+    this.instructions = instructions;
+    this.name = `cpu ${instructions}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
+    const handle = addon.createEngine(instructions, threads, pin, spinMicroseconds);
+    this.#engine = { addon, handle, memory: new Memory(addon, memoryLimit) };
+  }
+
+  get bytes(): number {
+    return this.#engine.memory.used;
+  }
+
+  async upload(weights: AsyncIterable<HostWeight>): Promise<Weights> {
+    this.#requireLive();
+    const handle = this.#own(new CpuWeights(this.#engine));
+    try {
+      for await (const weight of weights) await handle.add(weight);
+      // The last tensor may have come before the backend was disposed of and the end of the iteration after.
+      requireLive(handle.disposed, 'backend');
+    } catch (error) {
+      await handle[Symbol.asyncDispose]();
+      throw error;
+    }
+    return handle;
+  }
+
+  async createStates(specs: readonly StateSpec[], slots: number): Promise<States> {
+    this.#requireLive();
+    const options = { specs: structuredClone(specs), slots };
+    return this.#keep(await CpuStates.create(this.#engine, options));
+  }
+
+  async compile(program: Program, bindings: Bindings, limits: Limits): Promise<CpuExecutable> {
+    this.#requireLive();
+    const { weights, states } = bindings;
+    if (!(weights instanceof CpuWeights && this.#made.has(weights))) {
+      this.#reject(weights, 'weights');
+    }
+    if (!(states instanceof CpuStates && this.#made.has(states))) this.#reject(states, 'states');
+    requireLive(weights.disposed, 'weights handle');
+    requireLive(states.disposed, 'states handle');
+    validateLimits(limits);
+    for (const [index, { kind }] of program.ops.entries()) {
+      if (!this.supports.ops.has(kind)) throw this.#unsupported(index, kind);
+    }
+    validateProgram(program);
+    checkBindings(program, { weights, states });
+    const options = { program: structuredClone(program), weights, states, limits };
+    return this.#keep(await NativeExecutable.create(this.#engine, options));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#disposal ??= this.#release();
+    return this.#disposal;
+  }
+
+  async #release(): Promise<void> {
+    await Promise.all([...this.#live].map((handle) => handle[Symbol.asyncDispose]()));
+    this.#live.clear();
+    const { addon, handle } = this.#engine;
+    await addon.drainEngine(handle);
+    addon.stopEngine(handle);
+  }
+
+  /** Takes over a handle that took time to make, in which the backend may have been disposed of. */
+  async #keep<Owned extends Handle>(handle: Owned): Promise<Owned> {
+    if (this.#disposal === undefined) return this.#own(handle);
+    await handle[Symbol.asyncDispose]();
+    this.#requireLive();
+    return handle;
+  }
+
+  #own<Owned extends Handle>(handle: Owned): Owned {
+    for (const old of this.#live) if (old.disposed) this.#live.delete(old);
+    this.#live.add(handle);
+    this.#made.add(handle);
+    return handle;
+  }
+
+  #requireLive(): void {
+    requireLive(this.#disposal !== undefined, 'backend');
+  }
+
+  #reject(handle: unknown, what: string): never {
+    const got = handle instanceof Object ? 'a handle of another backend' : String(handle);
+    throw new TypeError(`bindings.${what} must come from this backend (${this.name}), got ${got}.`);
+  }
+
+  #unsupported(index: number, kind: string): BackendError {
+    const supported = [...this.supports.ops];
+    return new BackendError({
+      code: 'UNSUPPORTED_OP',
+      message: `Op ${index} is of the kind ${kind}; ${this.name} supports ${supported.join(', ')}.`,
+      expected: supported,
+      got: kind,
+    });
+  }
+}
+

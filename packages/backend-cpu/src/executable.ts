@@ -1,0 +1,181 @@
+import type { Batch, Executable, Limits, Program, Rows } from '@rwkv-ts/backend';
+import { type BatchContext, batchBounds, validateBatch } from '@rwkv-ts/program';
+import { encodeProgram } from './encode/encode-program.js';
+import type { Engine } from './engine.js';
+import { programMismatch, requireLive, requireShape } from './errors.js';
+import { Holding, nativeError } from './memory.js';
+import { type NativeHandle, type OperationName, operationNames } from './native.js';
+import type { CpuStates } from './states.js';
+import type { CpuWeights } from './weights.js';
+
+/** Where the time of steps went since profiling began. */
+export interface CpuProfile {
+  readonly steps: number;
+  /** Of all steps, as the clock saw them inside the addon. */
+  readonly stepMilliseconds: number;
+  /** Summed over threads: making the inputs of products ready, and each operation. */
+  readonly prepareMilliseconds: number;
+  readonly operationMilliseconds: Readonly<Record<OperationName, number>>;
+}
+
+/** An executable that can also tell where its time goes. */
+export interface CpuExecutable extends Executable {
+  /**
+   * What was measured since the last call with `true`; profiling starts anew, or stops. It costs a few per cent.
+   * @throws BackendError `DISPOSED` (as a rejection)
+   */
+  profile(on: boolean): Promise<CpuProfile>;
+}
+
+export interface ExecutableOptions {
+  /** Valid. */
+  readonly program: Program;
+  readonly weights: CpuWeights;
+  readonly states: CpuStates;
+  readonly limits: Limits;
+}
+
+/** A program in the addon: one native call per step. */
+export class NativeExecutable implements CpuExecutable {
+  readonly #engine: Engine;
+  readonly #weights: CpuWeights;
+  readonly #states: CpuStates;
+  readonly #limits: Limits;
+  readonly #batchContext: BatchContext;
+  readonly #outputWidth: number;
+  readonly #program: NativeHandle;
+  readonly #holding: Holding;
+  #disposal: Promise<void> | undefined;
+
+  static async create(engine: Engine, options: ExecutableOptions): Promise<NativeExecutable> {
+    const { program, weights, states } = options;
+    const limits = { ...options.limits };
+    const encoded = encodeProgram(program, limits, {
+      weight: (name) => weights.get(name)!,
+      state: (name) => states.spec(name)!.index,
+    });
+    const holding = new Holding(engine.memory);
+    const bytes = (encoded.arenaFloats + encoded.parameterFloats) * 4;
+    try {
+      const compiled = await holding.allocate({ bytes, what: 'The activations of a step' }, () =>
+        engine.addon.compile(
+          engine.handle,
+          weights.handle,
+          states.handle,
+          encoded.words,
+          encoded.arenaFloats,
+          encoded.parameterFloats,
+          limits.tokens,
+          limits.sequences,
+          limits.wanted,
+        ),
+      );
+      // What the first steps will take; the system gives it page by page.
+      const working = { bytes: compiled.workingBytes, what: 'The working memory of a step' };
+      await holding.allocate(working, () => undefined);
+      return new NativeExecutable(engine, {
+        ...options,
+        limits,
+        holding,
+        native: compiled.program,
+      });
+    } catch (error) {
+      holding.release();
+      throw error;
+    }
+  }
+
+  private constructor(
+    engine: Engine,
+    parts: ExecutableOptions & { holding: Holding; native: NativeHandle },
+  ) {
+    this.#engine = engine;
+    this.#weights = parts.weights;
+    this.#states = parts.states;
+    this.#limits = parts.limits;
+    this.#holding = parts.holding;
+    this.#program = parts.native;
+    this.#batchContext = {
+      ...batchBounds(parts.program),
+      slots: parts.states.slots,
+      embeddings: true,
+    };
+    this.#outputWidth = parts.program.output.width;
+  }
+
+  get bytes(): number {
+    return this.#holding.bytes;
+  }
+
+  get disposed(): boolean {
+    return this.#disposal !== undefined;
+  }
+
+  async run(batch: Batch): Promise<Rows> {
+    this.#requireLive();
+    validateBatch(batch, this.#limits, this.#batchContext);
+    const { tokens, starts, slots, wanted, embeddings } = batch;
+    const { addon, handle } = this.#engine;
+    const output = new Float32Array(wanted.length * this.#outputWidth);
+    try {
+      return await addon.run(
+        handle,
+        this.#program,
+        tokens,
+        starts,
+        slots,
+        wanted,
+        embeddings?.at,
+        embeddings?.vectors,
+        output,
+      );
+    } catch (cause) {
+      throw nativeError(cause, { what: 'The step', got: this.#holding.bytes });
+    }
+  }
+
+  async profile(on: boolean): Promise<CpuProfile> {
+    this.#requireLive();
+    const { addon, handle } = this.#engine;
+    const numbers = await addon.profile(handle, this.#program, on);
+    const [steps = 0, stepMilliseconds = 0, prepareMilliseconds = 0, ...rest] = numbers;
+    const pairs = operationNames.map((name, index) => [name, rest[index] ?? 0] as const);
+    const operationMilliseconds = Object.fromEntries(pairs) as Record<OperationName, number>;
+    return { steps, stepMilliseconds, prepareMilliseconds, operationMilliseconds };
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#disposal ??= this.#release();
+    return this.#disposal;
+  }
+
+  async #release(): Promise<void> {
+    await this.#engine.addon.releaseProgram(this.#engine.handle, this.#program);
+    this.#holding.release();
+  }
+
+  #requireLive(): void {
+    requireLive(this.disposed, 'executable');
+    requireLive(this.#weights.disposed, 'weights handle of the executable');
+    requireLive(this.#states.disposed, 'states handle of the executable');
+  }
+}
+
+/** Checks that the handles hold what the program names, in the same shapes. */
+export function checkBindings(
+  program: Program,
+  { weights, states }: { weights: CpuWeights; states: CpuStates },
+): void {
+  const missing = (what: string, where: string) =>
+    programMismatch(what, `in the ${where} handle`, 'missing');
+  for (const { name, shape } of program.weights) {
+    const weight = weights.get(name);
+    if (!weight) throw missing(`weight ${name}`, 'weights');
+    requireShape(`weight ${name}`, { expected: shape, got: weight.shape });
+  }
+  for (const { name, shape } of program.states) {
+    const state = states.spec(name);
+    if (!state) throw missing(`state ${name}`, 'states');
+    requireShape(`state ${name}`, { expected: shape, got: state.shape });
+  }
+}

@@ -1,0 +1,92 @@
+import { BackendError } from '@rwkv-ts/backend';
+import type { NativeAddon } from './native.js';
+
+/** Counts the bytes of all live handles, tells V8 of them, and refuses to go over a limit. */
+export class Memory {
+  readonly #addon: NativeAddon;
+  readonly #limit: number;
+  #used = 0;
+
+  constructor(addon: NativeAddon, limit: number) {
+    this.#addon = addon;
+    this.#limit = limit;
+  }
+
+  get used(): number {
+    return this.#used;
+  }
+
+  /** @throws BackendError `OUT_OF_MEMORY` */
+  take(bytes: number, what: string): void {
+    const available = this.#limit - this.#used;
+    if (bytes > available) throw outOfMemory({ what, expected: available, got: bytes });
+    this.#change(bytes);
+  }
+
+  give(bytes: number): void {
+    this.#change(-bytes);
+  }
+
+  #change(bytes: number): void {
+    this.#used += bytes;
+    if (bytes !== 0) this.#addon.adjustMemory(bytes);
+  }
+}
+
+/** The memory of one handle: everything it took is given back at once. */
+export class Holding {
+  readonly #memory: Memory;
+  #bytes = 0;
+
+  constructor(memory: Memory) {
+    this.#memory = memory;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /**
+   * Counts first, so that a refusal comes before the system is asked; the count is taken back when `allocate` fails.
+   * @throws BackendError `OUT_OF_MEMORY`, also when the system refuses
+   */
+  async allocate<Result>(
+    { bytes, what }: { readonly bytes: number; readonly what: string },
+    allocate: () => Promise<Result> | Result,
+  ): Promise<Result> {
+    this.#memory.take(bytes, what);
+    try {
+      const result = await allocate();
+      this.#bytes += bytes;
+      return result;
+    } catch (cause) {
+      this.#memory.give(bytes);
+      throw nativeError(cause, { what, got: bytes });
+    }
+  }
+
+  release(): void {
+    this.#memory.give(this.#bytes);
+    this.#bytes = 0;
+  }
+}
+
+/** The addon's errors carry a code; the one for memory becomes ours, the rest are passed on. */
+export function nativeError(cause: unknown, { what, got }: { what: string; got: number }): unknown {
+  if (!(cause instanceof Error && 'code' in cause && cause.code === 'OUT_OF_MEMORY')) return cause;
+  return outOfMemory({ what, expected: 'what the system gives', got, cause });
+}
+
+function outOfMemory(options: {
+  what: string;
+  expected: number | string;
+  got: number;
+  cause?: unknown;
+}): BackendError {
+  const { what, expected, got } = options;
+  return new BackendError({
+    code: 'OUT_OF_MEMORY',
+    message: `${what} needs ${got} bytes; available: ${expected}.`,
+    ...options,
+  });
+}

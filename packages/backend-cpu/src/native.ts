@@ -1,0 +1,134 @@
+/** The functions of the addon (native/addon), and the orders of names that both sides share. */
+import type { Activation, WeightFormat } from '@rwkv-ts/backend';
+
+/** An object of the addon: an engine, weights, states or a program. Freed when nothing refers to it any more. */
+export type NativeHandle = object & { readonly __native: never };
+
+/** Every promise settles in the order of the calls, on one engine. Arguments are not checked beyond memory safety. */
+export interface NativeAddon {
+  readonly version: string;
+  /** The instruction sets this build holds and this processor runs, best first. */
+  instructions(): string[];
+  packedBytes(format: number, rows: number, columns: number, isVector: boolean): number;
+  /** Tells V8 about bytes outside its heap. */
+  adjustMemory(change: number): void;
+
+  createEngine(
+    instructions: string,
+    threads: number,
+    pin: boolean,
+    spinMicroseconds: number,
+  ): NativeHandle;
+  /** Resolves when everything queued before is done. */
+  drainEngine(engine: NativeHandle): Promise<void>;
+  /** Joins the threads; nothing may be queued any more. */
+  stopEngine(engine: NativeHandle): void;
+
+  createWeights(): NativeHandle;
+  /** Resolves to the tensor's index. `bytes` must not change before that. */
+  addWeight(
+    engine: NativeHandle,
+    weights: NativeHandle,
+    format: number,
+    rows: number,
+    columns: number,
+    isVector: boolean,
+    bytes: Uint8Array,
+  ): Promise<number>;
+  releaseWeights(engine: NativeHandle, weights: NativeHandle): Promise<void>;
+
+  /** `sizes`: numbers of each spec; `initial`: one slot's numbers, spec after spec. */
+  createStates(sizes: Float64Array, initial: Float32Array, slots: number): NativeHandle;
+  resetState(engine: NativeHandle, states: NativeHandle, slot: number): Promise<void>;
+  copyState(engine: NativeHandle, states: NativeHandle, from: number, to: number): Promise<void>;
+  writeState(
+    engine: NativeHandle,
+    states: NativeHandle,
+    slot: number,
+    bytes: Uint8Array,
+  ): Promise<void>;
+  readState(engine: NativeHandle, states: NativeHandle, slot: number): Promise<Uint8Array>;
+  releaseStates(engine: NativeHandle, states: NativeHandle): Promise<void>;
+
+  compile(
+    engine: NativeHandle,
+    weights: NativeHandle,
+    states: NativeHandle,
+    words: Float64Array,
+    arenaFloats: number,
+    parameterFloats: number,
+    tokens: number,
+    sequences: number,
+    wanted: number,
+  ): Promise<{ program: NativeHandle; workingBytes: number }>;
+  /** Fills and resolves to `output`. The batch is copied before the call returns. */
+  run(
+    engine: NativeHandle,
+    program: NativeHandle,
+    tokens: Uint32Array,
+    starts: Uint32Array,
+    slots: Uint32Array,
+    wanted: Uint32Array,
+    embeddingAt: Uint32Array | undefined,
+    embeddingVectors: Float32Array | undefined,
+    output: Float32Array,
+  ): Promise<Float32Array>;
+  /**
+   * [steps, milliseconds of the steps, of preparing the inputs of products, then of each operation of `operationNames`]
+   * since it was last switched on; all but the first two are summed over threads.
+   */
+  profile(engine: NativeHandle, program: NativeHandle, on: boolean): Promise<Float64Array>;
+  releaseProgram(engine: NativeHandle, program: NativeHandle): Promise<void>;
+}
+
+/** The order of `Format` in native/kernels/types.h. */
+export const weightFormats: readonly WeightFormat[] = [
+  'f32',
+  'f16',
+  'bf16',
+  'q8_0',
+  'q4_0',
+  'q4_1',
+  'q5_0',
+  'q5_1',
+  'q4_k',
+  'q5_k',
+  'q6_k',
+];
+
+/** The order of `Activation` in native/kernels/types.h; 0 is none. */
+export const activations: readonly (Activation | undefined)[] = [
+  undefined,
+  'tanh',
+  'sigmoid',
+  'silu',
+  'relu2',
+  'exp',
+  'negative-exp',
+  'exp-negative-exp',
+  'decay7',
+];
+
+/** The order of `OpCode` in native/engine/program.h. */
+export const operationNames = [
+  'embed',
+  'select-rows',
+  'norm',
+  'l2-norm',
+  'lerp',
+  'linear',
+  'row-matmul',
+  'add',
+  'mul',
+  'scale',
+  'activate',
+  'copy',
+  'shift-mix',
+  'commit-shift',
+  'wkv4',
+  'wkv6',
+  'wkv7',
+  'bonus7',
+  'prepare7',
+] as const;
+export type OperationName = (typeof operationNames)[number];

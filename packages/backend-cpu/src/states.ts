@@ -1,0 +1,152 @@
+import { BackendError, type StateSpec, type States } from '@rwkv-ts/backend';
+import type { Engine } from './engine.js';
+import { requireLive } from './errors.js';
+import { Holding } from './memory.js';
+import type { NativeHandle } from './native.js';
+
+export interface StatesOptions {
+  readonly specs: readonly StateSpec[];
+  readonly slots: number;
+}
+
+/** Recurrent state in memory of the addon; every change is queued with the steps. */
+export class CpuStates implements States {
+  readonly slots: number;
+  readonly handle: NativeHandle;
+  readonly #engine: Engine;
+  readonly #holding: Holding;
+  readonly #specs: ReadonlyMap<string, { readonly index: number; readonly shape: readonly number[] }>;
+  readonly #slotBytes: number;
+  #disposal: Promise<void> | undefined;
+
+  static async create(engine: Engine, options: StatesOptions): Promise<CpuStates> {
+    checkSpecs(options);
+    const { specs, slots } = options;
+    const sizes = Float64Array.from(specs, ({ shape }) => countOf(shape));
+    const slotSize = sizes.reduce((total, size) => total + size, 0);
+    const holding = new Holding(engine.memory);
+    const handle = await holding.allocate(
+      { bytes: slotSize * slots * 4, what: `${slots} state slots` },
+      () => engine.addon.createStates(sizes, initialNumbers(specs, slotSize), slots),
+    );
+    return new CpuStates(engine, { ...options, handle, holding, slotSize });
+  }
+
+  private constructor(
+    engine: Engine,
+    parts: StatesOptions & { handle: NativeHandle; holding: Holding; slotSize: number },
+  ) {
+    this.#engine = engine;
+    this.slots = parts.slots;
+    this.handle = parts.handle;
+    this.#holding = parts.holding;
+    this.#slotBytes = parts.slotSize * 4;
+    this.#specs = new Map(
+      parts.specs.map(({ name, shape }, index) => [name, { index, shape: [...shape] }]),
+    );
+  }
+
+  get bytes(): number {
+    return this.#holding.bytes;
+  }
+
+  get disposed(): boolean {
+    return this.#disposal !== undefined;
+  }
+
+  spec(name: string): { readonly index: number; readonly shape: readonly number[] } | undefined {
+    return this.#specs.get(name);
+  }
+
+  reset(slot: number): void {
+    this.#check(slot);
+    const { addon, handle } = this.#engine;
+    void addon.resetState(handle, this.handle, slot);
+  }
+
+  copy(from: number, to: number): void {
+    this.#check(from);
+    this.#check(to);
+    const { addon, handle } = this.#engine;
+    void addon.copyState(handle, this.handle, from, to);
+  }
+
+  async read(slot: number): Promise<Uint8Array> {
+    this.#check(slot);
+    return this.#engine.addon.readState(this.#engine.handle, this.handle, slot);
+  }
+
+  write(slot: number, bytes: Uint8Array): void {
+    this.#check(slot);
+    if (!(bytes instanceof Uint8Array)) throw new TypeError('A snapshot must be a Uint8Array.');
+    if (bytes.length !== this.#slotBytes) {
+      throw stateInvalid('length of the snapshot', `${this.#slotBytes} bytes`, bytes.length);
+    }
+    const { addon, handle } = this.#engine;
+    void addon.writeState(handle, this.handle, slot, bytes);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#disposal ??= this.#release();
+    return this.#disposal;
+  }
+
+  async #release(): Promise<void> {
+    await this.#engine.addon.releaseStates(this.#engine.handle, this.handle);
+    this.#holding.release();
+  }
+
+  #check(slot: number): void {
+    requireLive(this.disposed, 'states handle');
+    if (!Number.isInteger(slot) || slot < 0 || slot >= this.slots) {
+      throw stateInvalid('slot', `an integer below ${this.slots}`, slot);
+    }
+  }
+}
+
+function initialNumbers(specs: readonly StateSpec[], slotSize: number): Float32Array {
+  const numbers = new Float32Array(slotSize);
+  let at = 0;
+  for (const { shape, initial } of specs) {
+    const size = countOf(shape);
+    const rows = typeof initial === 'number' ? [initial] : initial;
+    for (const [index, value] of rows.entries()) {
+      const start = at + (index * size) / rows.length;
+      numbers.fill(value, start, start + size / rows.length);
+    }
+    at += size;
+  }
+  return numbers;
+}
+
+const countOf = (shape: readonly number[]): number =>
+  shape.reduce((total, size) => total * size, 1);
+
+function checkSpecs({ specs, slots }: StatesOptions): void {
+  if (!Number.isSafeInteger(slots) || slots < 1) {
+    throw new TypeError(`The number of slots must be an integer from 1, got ${slots}.`);
+  }
+  const names = new Set<string>();
+  for (const { name, shape, initial } of specs) {
+    if (names.has(name)) throw new TypeError(`State ${name} must occur once, got it twice.`);
+    names.add(name);
+    const areSizes = shape.every((size) => Number.isSafeInteger(size) && size > 0);
+    if (shape.length === 0 || !areSizes || !Number.isSafeInteger(countOf(shape))) {
+      throw new TypeError(`State ${name} must have positive sizes, got [${shape.join(', ')}].`);
+    }
+    if (typeof initial !== 'number' && initial.length !== shape[0]) {
+      throw new TypeError(
+        `State ${name} must have ${shape[0]} initial values, got ${initial.length}.`,
+      );
+    }
+  }
+}
+
+function stateInvalid(what: string, expected: string, got: number): BackendError {
+  return new BackendError({
+    code: 'STATE_INVALID',
+    message: `The ${what} must be ${expected}, got ${got}.`,
+    expected,
+    got,
+  });
+}
