@@ -6,8 +6,12 @@
  * a fixed order, so that few sums do not wait for the latency of an addition. x is [K][tokens], or rows at `stride`.
  */
 
-/** How far ahead of the multiplication weights are asked for, in bytes. */
-constexpr size_t kStreamAhead = 4096;
+/**
+ * How far ahead of the multiplication weights are asked for, in bytes: first into the second-level cache, whose misses may
+ * be many, then into the first, whose misses are few and would be the limit if they waited for memory.
+ */
+constexpr size_t kStreamFarAhead = 8192;
+constexpr size_t kStreamAhead = 2048;
 
 template <Format format, int tokens>
 static void stream_panels(const LinearArgs& args, const float* x, size_t stride, Range panels) {
@@ -21,7 +25,7 @@ static void stream_panels(const LinearArgs& args, const float* x, size_t stride,
   };
   for (size_t index = panels.begin; index < panels.end; index++) {
     const uint8_t* const panel = args.weight.data + index * panel_bytes;
-    const uintptr_t ahead = reinterpret_cast<uintptr_t>(panel) + kStreamAhead;
+    const uintptr_t address = reinterpret_cast<uintptr_t>(panel);
     F sums[chains][tokens][kPanelVectors];
     each<0, chains>([&](auto chain) RWKV_LAMBDA_INLINE {
       each<0, tokens>([&](auto token) RWKV_LAMBDA_INLINE {
@@ -42,7 +46,9 @@ static void stream_panels(const LinearArgs& args, const float* x, size_t stride,
     for (; column + 4 <= columns; column += 4) {
       constexpr size_t bytes = 4 * kPanelRows * (format == Format::f32 ? 4 : 2);
       each<0, static_cast<int>(bytes / 64)>([&](auto line) RWKV_LAMBDA_INLINE {
-        prefetch_near(ahead + column_bytes<format>(column) + line.value * 64);
+        const uintptr_t here = address + column_bytes<format>(column) + line.value * 64;
+        prefetch_far(here + kStreamFarAhead);
+        prefetch_near(here + kStreamAhead);
       });
       load_two_columns<format>(panel, column, first, second);
       add_column(Index<0>{}, column, first);
