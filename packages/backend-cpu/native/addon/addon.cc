@@ -40,7 +40,7 @@ bool valid_format(size_t format) { return format < static_cast<size_t>(kFormats)
 template <class Array>
 class Pinned {
  public:
-  explicit Pinned(const Array& array) : data_(array.Data()), length_(array.ElementLength()) {
+  explicit Pinned(Array array) : data_(array.Data()), length_(array.ElementLength()) {
     reference_ = Napi::Persistent(static_cast<const Napi::Object&>(array));
   }
   auto data() const { return data_; }

@@ -90,8 +90,8 @@ interface PlacedParameter {
   readonly offset: number;
 }
 
-const keyOf = ({ weight, form = 'none', repeat }: BoundParameter): string =>
-  JSON.stringify([weight, form, repeat]);
+const keyOf = ({ weight, form, repeat }: BoundParameter): string =>
+  JSON.stringify([weight, form ?? null, repeat]);
 
 function placeParameters(
   nodes: readonly Scheduled[],
