@@ -1,9 +1,15 @@
 /**
  * Few tokens: sums[t, row] = Σ_k x[t, k] w[row, k] for one panel after another.
  *
- * Weights are read once, in the order they lie in memory, and asked for well ahead: across the end of a panel, and beyond
- * the end of a page, where the processor's own prefetching stops. Each sum runs in `chains` parts, k mod chains, added in
- * a fixed order, so that few sums do not wait for the latency of an addition. x is [K][tokens], or rows at `stride`.
+ * Weights are read once, in long runs, and asked for well ahead: across the end of a run, and of a page, where the
+ * processor's own prefetching stops. A run is a panel's columns whose x stays in the first-level cache, [columns][tokens]
+ * or rows at `stride`; with one token it is the whole panel. Up to kRunPanels panels take turns at the same columns, so
+ * that x is read from further away once for all of them:
+ *
+ *   for panels in blocks of kRunPanels, for columns in blocks, for panels of the block: a run
+ *
+ * Within a run each sum has `chains` parts, k mod chains, added in a fixed order when the run ends, so that few sums do not
+ * wait for the latency of an addition. Runs depend on K and T alone.
  */
 
 /**
@@ -13,71 +19,131 @@
 constexpr size_t kStreamFarAhead = 8192;
 constexpr size_t kStreamAhead = 2048;
 
+constexpr size_t kRunPanels = 8;
+/** Bytes of x that a run goes through. */
+constexpr size_t kRunInputs = 16384;
+
+/** A run of `columns` columns, added to sums [tokens][16 rows]. */
+template <int tokens>
+struct Run {
+  const uint8_t* weights;
+  /** Where the run after this one begins; it is only asked for. */
+  uintptr_t next;
+  const float* x;
+  size_t stride;
+  size_t columns;
+  bool first;
+  float* sums;
+};
+
 template <Format format, int tokens>
-static void stream_panels(const LinearArgs& args, const float* x, size_t stride, Range panels) {
+static RWKV_INLINE void stream_run(const Run<tokens>& run) {
   constexpr bool strided = tokens > 1 && tokens <= kStridedTokens;
   constexpr int sum_vectors = tokens * kPanelVectors;
   constexpr int chains = sum_vectors * 4 <= kSumVectors ? 4 : sum_vectors * 2 <= kSumVectors ? 2 : 1;
-  const size_t columns = args.weight.columns;
-  const size_t panel_bytes = plain_panel_bytes<format>(columns);
-  const auto x_at = [&](int token, size_t column) RWKV_LAMBDA_INLINE {
-    return broadcast(strided ? x[token * stride + column] : x[column * tokens + token]);
-  };
-  for (size_t index = panels.begin; index < panels.end; index++) {
-    const uint8_t* const panel = args.weight.data + index * panel_bytes;
-    const uintptr_t address = reinterpret_cast<uintptr_t>(panel);
-    F sums[chains][tokens][kPanelVectors];
-    each<0, chains>([&](auto chain) RWKV_LAMBDA_INLINE {
-      each<0, tokens>([&](auto token) RWKV_LAMBDA_INLINE {
-        each<0, kPanelVectors>([&](auto v) RWKV_LAMBDA_INLINE { sums[chain.value][token.value][v.value] = zero(); });
+  constexpr size_t bytes = kPanelRows * (format == Format::f32 ? 4 : 2);
+  const float* const x = run.x;
+  const size_t stride = run.stride;
+  const uint8_t* const weights = run.weights;
+  F sums[chains][tokens][kPanelVectors];
+  each<0, tokens>([&](auto token) RWKV_LAMBDA_INLINE {
+    each<0, kPanelVectors>([&](auto v) RWKV_LAMBDA_INLINE {
+      sums[0][token.value][v.value] =
+          run.first ? zero() : load(run.sums + token.value * kPanelRows + v.value * kLanes);
+      each<1, chains>([&](auto chain) RWKV_LAMBDA_INLINE { sums[chain.value][token.value][v.value] = zero(); });
+    });
+  });
+  const auto add_column = [&](auto chain, size_t column, const F* numbers) RWKV_LAMBDA_INLINE {
+    each<0, tokens>([&](auto token) RWKV_LAMBDA_INLINE {
+      constexpr size_t t = token.value;
+      const F by = broadcast(strided ? x[t * stride + column] : x[column * tokens + t]);
+      each<0, kPanelVectors>([&](auto v) RWKV_LAMBDA_INLINE {
+        F& sum = sums[chain.value % chains][t][v.value];
+        sum = fma(numbers[v.value], by, sum);
       });
     });
-    const auto add_column = [&](auto chain, size_t column, const F* numbers) RWKV_LAMBDA_INLINE {
-      each<0, tokens>([&](auto token) RWKV_LAMBDA_INLINE {
-        const F by = x_at(token.value, column);
-        each<0, kPanelVectors>([&](auto v) RWKV_LAMBDA_INLINE {
-          F& sum = sums[chain.value % chains][token.value][v.value];
-          sum = fma(numbers[v.value], by, sum);
-        });
+  };
+  F first[kPanelVectors], second[kPanelVectors];
+  const size_t fours = run.columns / 4 * 4;
+  const size_t far_ahead = fours * bytes < kStreamFarAhead ? fours : kStreamFarAhead / bytes;
+  const size_t ahead = fours * bytes < kStreamAhead ? fours : kStreamAhead / bytes;
+  const uintptr_t here = reinterpret_cast<uintptr_t>(weights);
+  // Three stretches: what is asked for lies in this run, only what is nearer does, nothing does.
+  const size_t ends[3] = {fours - far_ahead, fours - ahead, fours};
+  size_t column = 0;
+  for (int stretch = 0; stretch < 3; stretch++) {
+    const uintptr_t far_from = stretch == 0 ? here + far_ahead * bytes : run.next - ends[0] * bytes;
+    const uintptr_t from = stretch <= 1 ? here + ahead * bytes : run.next - ends[1] * bytes;
+    for (; column < ends[stretch]; column += 4) {
+      each<0, static_cast<int>(4 * bytes / 64)>([&](auto line) RWKV_LAMBDA_INLINE {
+        prefetch_far(far_from + column * bytes + line.value * 64);
+        prefetch_near(from + column * bytes + line.value * 64);
       });
-    };
-    F first[kPanelVectors], second[kPanelVectors];
-    size_t column = 0;
-    for (; column + 4 <= columns; column += 4) {
-      constexpr size_t bytes = 4 * kPanelRows * (format == Format::f32 ? 4 : 2);
-      each<0, static_cast<int>(bytes / 64)>([&](auto line) RWKV_LAMBDA_INLINE {
-        const uintptr_t here = address + column_bytes<format>(column) + line.value * 64;
-        prefetch_far(here + kStreamFarAhead);
-        prefetch_near(here + kStreamAhead);
-      });
-      load_two_columns<format>(panel, column, first, second);
+      load_two_columns<format>(weights, column, first, second);
       add_column(Index<0>{}, column, first);
       add_column(Index<1>{}, column + 1, second);
-      load_two_columns<format>(panel, column + 2, first, second);
+      load_two_columns<format>(weights, column + 2, first, second);
       add_column(Index<2>{}, column + 2, first);
       add_column(Index<3>{}, column + 3, second);
     }
-    if (column + 2 <= columns) {
-      load_two_columns<format>(panel, column, first, second);
-      add_column(Index<0>{}, column, first);
-      add_column(Index<1>{}, column + 1, second);
-      column += 2;
-    }
-    if (column < columns) {
-      load_last_column<format>(panel, column, first);
-      add_column(Index<2>{}, column, first);
-    }
-    alignas(64) float totals[tokens * kPanelRows];
-    each<0, tokens>([&](auto token) RWKV_LAMBDA_INLINE {
-      each<0, kPanelVectors>([&](auto v) RWKV_LAMBDA_INLINE {
-        constexpr int t = token.value, i = v.value;
-        F total = sums[0][t][i];
-        if constexpr (chains == 2) total = total + sums[1][t][i];
-        if constexpr (chains == 4) total = (total + sums[1][t][i]) + (sums[2][t][i] + sums[3][t][i]);
-        store(totals + t * kPanelRows + i * kLanes, total);
-      });
+  }
+  if (column + 2 <= run.columns) {
+    load_two_columns<format>(weights, column, first, second);
+    add_column(Index<0>{}, column, first);
+    add_column(Index<1>{}, column + 1, second);
+    column += 2;
+  }
+  if (column < run.columns) {
+    load_last_column<format>(weights, column, first);
+    add_column(Index<2>{}, column, first);
+  }
+  each<0, tokens>([&](auto token) RWKV_LAMBDA_INLINE {
+    each<0, kPanelVectors>([&](auto v) RWKV_LAMBDA_INLINE {
+      constexpr int t = token.value, i = v.value;
+      F total = sums[0][t][i];
+      if constexpr (chains == 2) total = total + sums[1][t][i];
+      if constexpr (chains == 4) total = (total + sums[1][t][i]) + (sums[2][t][i] + sums[3][t][i]);
+      store(run.sums + t * kPanelRows + i * kLanes, total);
     });
-    finish_tile(args, 0, tokens, index, 1, totals);
+  });
+}
+
+template <Format format, int tokens>
+static void stream_panels(const LinearArgs& args, const float* x, size_t stride, Range panels) {
+  constexpr bool strided = tokens > 1 && tokens <= kStridedTokens;
+  const size_t columns = args.weight.columns;
+  const size_t panel_bytes = plain_panel_bytes<format>(columns);
+  constexpr size_t most_columns = kRunInputs / sizeof(float) / tokens;
+  const size_t runs = tokens == 1 || columns == 0 ? 1 : (columns - 1) / most_columns + 1;
+  const size_t run_columns = (columns / runs + 16) / 16 * 16;
+  alignas(64) float sums[kRunPanels][tokens * kPanelRows];
+  for (size_t begin = panels.begin; begin < panels.end; begin += kRunPanels) {
+    const size_t count = panels.end - begin < kRunPanels ? panels.end - begin : kRunPanels;
+    const uint8_t* const weights = args.weight.data + begin * panel_bytes;
+    const auto run_from = [&](size_t i, size_t column) RWKV_LAMBDA_INLINE {
+      return weights + i * panel_bytes + column_bytes<format>(column);
+    };
+    size_t column = 0;
+    do {
+      const size_t left = columns - column;
+      const bool last = left <= run_columns || runs == 1;
+      Run<tokens> run;
+      run.x = x + (strided ? column : column * tokens);
+      run.stride = stride;
+      run.columns = last ? left : run_columns;
+      run.first = column == 0;
+      for (size_t i = 0; i < count; i++) {
+        const uint8_t* const next = i + 1 < count && runs > 1 ? run_from(i + 1, column)
+                                    : !last                   ? run_from(0, column + run_columns)
+                                                              : run_from(runs == 1 ? i + 1 : count, 0);
+        run.next = reinterpret_cast<uintptr_t>(next);
+        run.weights = run_from(i, column);
+        run.sums = sums[i];
+        stream_run<format>(run);
+        if (last) finish_tile(args, 0, tokens, begin + i, 1, sums[i]);
+      }
+      column += run.columns;
+    } while (column < columns);
   }
 }
 
