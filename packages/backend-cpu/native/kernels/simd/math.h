@@ -18,8 +18,12 @@ RWKV_INLINE F exp_vector(F x) {
   return scale_by_any_power(fma(r * r, q, r) + broadcast(1.0f), n);
 }
 
-/** 1 / (1 + e^-x). */
-RWKV_INLINE F sigmoid_vector(F x) { return broadcast(1.0f) / (broadcast(1.0f) + exp_vector(zero() - x)); }
+/** 1 / (1 + e^-|x|), or for x < 0 that times e^x: e^-x of a far x would be infinite where the result is not yet zero. */
+RWKV_INLINE F sigmoid_vector(F x) {
+  const F smaller = exp_vector(zero() - abs(x));
+  const F positive = broadcast(1.0f) / (broadcast(1.0f) + smaller);
+  return select_less(x, zero(), smaller * positive, positive);
+}
 
 /** For |x| < 5/8 x + x³ p(x²), otherwise 1 - 2 / (e^2|x| + 1) with the sign of x: neither cancels. */
 RWKV_INLINE F tanh_vector(F x) {
