@@ -1,24 +1,54 @@
 /** The backends this app was built with. An app picks backends by importing them; nothing in the packages knows this list. */
-import type { Backend } from '@rwkv-ts/backend';
+import { type Backend, RwkvError } from '@rwkv-ts/backend';
+import { addonInformation, createCpuBackend } from '@rwkv-ts/backend-cpu';
 import { createReferenceBackend } from '@rwkv-ts/reference';
 import { UsageError } from './failure.js';
+
+/** What the command line may say about how to compute. */
+export interface BackendSettings {
+  readonly threads?: number;
+  readonly instructions?: string;
+}
+
+/** By words that people read. */
+export type BackendFacts = Readonly<Record<string, string | readonly string[]>>;
 
 export interface BackendChoice {
   readonly name: string;
   readonly description: string;
-  create(): Promise<Backend>;
+  /** Which settings it takes; the others are a mistake. */
+  readonly takes: readonly (keyof BackendSettings)[];
+  /** @throws BackendError `DEVICE_UNAVAILABLE` where it cannot work here */
+  create(settings?: BackendSettings): Promise<Backend>;
+  /** What a report about this machine says of it beyond its name. @throws as `create` */
+  facts?(): BackendFacts;
 }
 
-/** In order of preference. */
+/** In order of preference: `auto` is the first that works here. */
 export const backends: readonly BackendChoice[] = [
   {
+    name: 'cpu',
+    description: 'native code; takes --threads and --instructions',
+    takes: ['threads', 'instructions'],
+    create: async (settings = {}) => {
+      checkInstructions(settings.instructions);
+      return createCpuBackend(settings);
+    },
+    facts: () => {
+      const { version, source, instructions } = addonInformation();
+      return { addon: `${source}, version ${version}`, instructions };
+    },
+  },
+  {
     name: 'reference',
-    description: 'plain TypeScript, f32',
+    description: 'plain TypeScript, f32: works everywhere, slowly',
+    takes: [],
     create: async () => createReferenceBackend({ precision: 'f32' }),
   },
   {
     name: 'reference-f64',
     description: 'plain TypeScript, f64: the exact mathematics, for checking',
+    takes: [],
     create: async () => createReferenceBackend({ precision: 'f64' }),
   },
 ];
@@ -29,12 +59,65 @@ const aliases: Readonly<Record<string, string>> = {
   f64: 'reference-f64',
 };
 
-export function findBackend(name: string): BackendChoice {
+function findBackend(name: string): BackendChoice {
   const wanted = aliases[name] ?? name;
-  const choice =
-    wanted === 'auto' ? backends[0] : backends.find((backend) => backend.name === wanted);
+  const choice = backends.find((backend) => backend.name === wanted);
   if (choice) return choice;
+  const known = ['auto', ...backends.map((backend) => backend.name)];
+  throw new UsageError(`there is no backend '${name}'; this build has ${known.join(', ')}.`);
+}
+
+/** The backend that a name and settings mean. `auto` with settings is the first that takes them. */
+export function chooseBackend(name: string, settings: BackendSettings): BackendChoice {
+  const given = Object.keys(settings) as (keyof BackendSettings)[];
+  const takesAll = ({ takes }: BackendChoice) => given.every((setting) => takes.includes(setting));
+  const takers = backends.filter(takesAll);
+  const choice = name === 'auto' ? takers[0] : findBackend(name);
+  if (choice && takesAll(choice)) return choice;
+  const flags = given.map((setting) => `--${setting}`).join(' and ');
+  const names = takers.map((backend) => backend.name).join(', ');
+  throw new UsageError(`the backend '${name}' takes no ${flags}; for these there is ${names}.`);
+}
+
+/**
+ * The backend of `--backend`. `auto` is the first that works here, and tells `warn` about those before it that do not;
+ * with settings it is the one that takes them, and no other.
+ */
+export async function createBackend(
+  name: string,
+  { settings = {}, warn }: { settings?: BackendSettings; warn: (text: string) => void },
+): Promise<Backend> {
+  if (name !== 'auto' || Object.keys(settings).length > 0)
+    return chooseBackend(name, settings).create(settings);
+  const failures: { choice: BackendChoice; error: RwkvError }[] = [];
+  for (const choice of backends) {
+    try {
+      const backend = await choice.create();
+      for (const { choice: failed, error } of failures) warn(fallbackLine(failed, choice, error));
+      return backend;
+    } catch (error) {
+      if (!RwkvError.isInstance(error) || error.code !== 'DEVICE_UNAVAILABLE') throw error;
+      failures.push({ choice, error });
+    }
+  }
+  throw failures[0]!.error;
+}
+
+/** Why on one line; the error's own text has more, with what to do about it. */
+function fallbackLine(failed: BackendChoice, used: BackendChoice, error: RwkvError): string {
+  const [first = ''] = error.message.split('\n');
+  const what = first.replace(/\.(?: Tried:)?$/, '');
+  const cause = error.cause instanceof Error ? error.cause.message.split('\n')[0] : undefined;
+  const why = cause === undefined ? '' : ` (${cause.replace(/\.$/, '')})`;
+  return `${what}${why}; computing with ${used.name}, which is slower. \`rwkv doctor --backend ${failed.name}\` says what to do.`;
+}
+
+/** A typo is a mistake of the command line, and no reason to say that the machine lacks something. */
+function checkInstructions(name: string | undefined): void {
+  if (name === undefined) return;
+  const available = ['auto', ...addonInformation().instructions];
+  if (available.includes(name)) return;
   throw new UsageError(
-    `there is no backend '${name}'; this build has ${backends.map((backend) => backend.name).join(', ')}.`,
+    `the instructions '${name}' are not available here; there are ${available.join(', ')}.`,
   );
 }

@@ -15,7 +15,7 @@ test.each([
   [new InputError('i', { cause: typed('PROMPT_INVALID') }), 3, 'PROMPT_INVALID', 'i'],
   [typed('OPTION_INVALID'), 2, 'OPTION_INVALID', 'Bad.'],
   [typed('CONFIG_INVALID'), 3, 'CONFIG_INVALID', 'Bad.'],
-  [typed('DEVICE_UNAVAILABLE'), 4, 'DEVICE_UNAVAILABLE', 'Bad.'],
+  [typed('UNSUPPORTED_OP'), 4, 'UNSUPPORTED_OP', 'Bad.'],
   [typed('SINK_FAILED'), 1, 'SINK_FAILED', 'Bad.'],
   [typed('ABORTED'), 130, 'INTERRUPTED', 'interrupted'],
   [new DOMException('', 'AbortError'), 130, 'INTERRUPTED', 'interrupted'],
@@ -51,6 +51,9 @@ test('a bug shows its stack', () => {
 
 test('what to do follows the message, after a full stop', () => {
   expect(describeFailure(typed('OUT_OF_MEMORY', 'No room')).line).toMatch(/^No room\. Try /);
+  expect(describeFailure(typed('DEVICE_UNAVAILABLE', 'Tried:\n- it: no')).line).toBe(
+    'Tried:\n- it: no.\nUntil then `--backend reference` computes, slowly.',
+  );
   expect(describeFailure(typed('TOKENIZER_REQUIRED')).line).toMatch(/pass --tokenizer/);
 });
 

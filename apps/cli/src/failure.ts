@@ -34,6 +34,7 @@ const backendCodes = new Set([
 const hints: Readonly<Record<string, string>> = {
   STATE_MISMATCH: 'A state belongs to the model it was made with; load it with that model.',
   LAYOUT_UNKNOWN: '`rwkv inspect FILE --tensors` lists what is in a file.',
+  DEVICE_UNAVAILABLE: 'Until then `--backend reference` computes, slowly.',
   OUT_OF_MEMORY: 'Try a smaller model, or shorter or fewer sequences at once.',
   VOCABULARY_MISMATCH: 'Pass the --tokenizer this model was trained with.',
 };
@@ -114,7 +115,8 @@ function describeTyped(error: RwkvError): Failure {
   else if (error.code === 'SINK_FAILED') exitCode = exitCodes.failed;
   const message = rewordings[error.code]?.(error) ?? error.message;
   const hint = hints[error.code];
-  const line = hint ? `${message.replace(/[^.!?]$/, '$&.')} ${hint}` : message;
+  const separator = message.includes('\n') ? '\n' : ' ';
+  const line = hint ? `${message.replace(/[^.!?]$/, '$&.')}${separator}${hint}` : message;
   return { exitCode, code: error.code, line };
 }
 

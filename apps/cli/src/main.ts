@@ -18,7 +18,9 @@ try {
     if (process.argv.includes('--json')) await terminal.json({ error: { code, message: line } });
     if (exitCode === exitCodes.interrupted) terminal.note(line);
     else {
-      const shown = exitCode === exitCodes.failed ? printable(line) : oneLine(line);
+      // A stack, and what was tried to reach a device, are lists.
+      const isList = exitCode === exitCodes.failed || exitCode === exitCodes.backend;
+      const shown = isList ? printable(line) : oneLine(line);
       process.stderr.write(`${errorColors.red('error')}: ${shown}\n`);
     }
   }

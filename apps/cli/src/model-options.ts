@@ -1,16 +1,16 @@
 /** The options that every command with a model shares, and opening the model by them. */
-import type { Backend } from '@rwkv-ts/backend';
+import type { Backend, HostWeight } from '@rwkv-ts/backend';
 import { demoModel } from '@rwkv-ts/demo-model';
 import { type LoadModelOptions, loadModel, type Model } from '@rwkv-ts/generate';
 import { fileSource } from '@rwkv-ts/weights/node';
 import { type Command, Option } from 'commander';
 import { parseAdapter } from './adapters.js';
-import { findBackend } from './backends.js';
-import { collect, collectOverride } from './option-values.js';
+import { type BackendSettings, createBackend } from './backends.js';
+import { collect, collectOverride, integer } from './option-values.js';
 import type { Terminal } from './terminal.js';
 import { openTokenizer } from './tokenizers.js';
 
-export interface ModelOptions {
+export interface ModelOptions extends BackendSettings {
   readonly model?: string;
   readonly tokenizer?: string;
   readonly backend: string;
@@ -22,8 +22,29 @@ export interface ModelOptions {
 /** What `--model` stands for when it is not given. */
 export const demoModelName = 'the bundled demonstration model';
 
-export function addModelOptions(command: Command): Command {
+/** `--threads` and `--instructions`, wherever a backend is chosen. */
+export function addBackendSettings(command: Command): Command {
   return command
+    .option(
+      '--threads <n>',
+      'threads that compute (default: one for each core)',
+      integer({ minimum: 1, maximum: 256 }),
+    )
+    .option(
+      '--instructions <name>',
+      'the instruction set that computes; `rwkv doctor` lists them (default: the best here)',
+    );
+}
+
+export function backendSettingsOf({ threads, instructions }: BackendSettings): BackendSettings {
+  return {
+    ...(threads === undefined ? {} : { threads }),
+    ...(instructions === undefined ? {} : { instructions }),
+  };
+}
+
+export function addModelOptions(command: Command): Command {
+  command
     .option(
       '-m, --model <reference>',
       `a file, URL or owner/repo[:file][@revision] (default: ${demoModelName})`,
@@ -32,7 +53,8 @@ export function addModelOptions(command: Command): Command {
       '--tokenizer <which>',
       'a FILE (rwkv_vocab_v20230424.txt or tokenizer.json), 20b or bytes (default: the one in the model file; bytes for 256 tokens)',
     )
-    .option('--backend <name>', 'what computes; `rwkv doctor` lists them', 'auto')
+    .option('--backend <name>', 'what computes; `rwkv doctor` lists them', 'auto');
+  return addBackendSettings(command)
     .addOption(
       new Option(
         '--override <field=value>',
@@ -50,6 +72,8 @@ export function addModelOptions(command: Command): Command {
 export interface OpenedModel extends AsyncDisposable {
   readonly model: Model;
   readonly backend: Backend;
+  /** Bytes of each weight as the backend got it, by name. */
+  readonly weightBytes: ReadonlyMap<string, number>;
   /** Shown to people. */
   readonly name: string;
 }
@@ -60,40 +84,81 @@ export async function openModelFor(
   terminal: Terminal,
   loading: Pick<LoadModelOptions, 'slots' | 'limits'> = {},
 ): Promise<OpenedModel> {
-  const choice = findBackend(options.backend);
-  // Small inputs first, so that a typo is told before a large model has been read.
+  // Backend and small inputs first, so that a typo is told before a large model has been read.
+  const backend = await createBackend(options.backend, {
+    settings: backendSettingsOf(options),
+    warn: (text) => {
+      terminal.warn(text);
+    },
+  });
+  try {
+    return await openModelOn(backend, options, { terminal, loading });
+  } catch (error) {
+    await backend[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function openModelOn(
+  backend: Backend,
+  options: ModelOptions,
+  {
+    terminal,
+    loading,
+  }: { terminal: Terminal; loading: Pick<LoadModelOptions, 'slots' | 'limits'> },
+): Promise<OpenedModel> {
   const tokenizer =
     options.tokenizer === undefined ? undefined : await openTokenizer(options.tokenizer);
   const adapters = await Promise.all((options.adapter ?? []).map(parseAdapter));
   const initialState =
     options.initialState === undefined ? undefined : await fileSource(options.initialState);
   const name = options.model ?? demoModelName;
-  const backend = await choice.create();
+  const weightBytes = new Map<string, number>();
   using progress = terminal.progress('Loading');
-  try {
-    const model = await loadModel(options.model ?? demoModel.url, {
-      ...loading,
-      backend,
-      signal: terminal.signal,
-      onProgress: ({ done, total }) => {
-        progress.update(done, total);
-      },
-      ...(tokenizer ? { tokenizer } : {}),
-      ...(options.override ? { overrides: options.override } : {}),
-      ...(adapters.length > 0 ? { adapters } : {}),
-      ...(initialState ? { initialState } : {}),
-    });
-    return {
-      model,
-      backend,
-      name,
-      async [Symbol.asyncDispose]() {
-        await model[Symbol.asyncDispose]();
-        await backend[Symbol.asyncDispose]();
-      },
-    };
-  } catch (error) {
-    await backend[Symbol.asyncDispose]();
-    throw error;
+  const model = await loadModel(options.model ?? demoModel.url, {
+    ...loading,
+    backend: watchUpload(backend, ({ name: weight, bytes }) => {
+      weightBytes.set(weight, bytes.length);
+    }),
+    signal: terminal.signal,
+    onProgress: ({ done, total }) => {
+      progress.update(done, total);
+    },
+    ...(tokenizer ? { tokenizer } : {}),
+    ...(options.override ? { overrides: options.override } : {}),
+    ...(adapters.length > 0 ? { adapters } : {}),
+    ...(initialState ? { initialState } : {}),
+  });
+  return {
+    model,
+    backend,
+    weightBytes,
+    name,
+    async [Symbol.asyncDispose]() {
+      await model[Symbol.asyncDispose]();
+      await backend[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** The same backend, which tells every weight before it takes it. */
+function watchUpload(backend: Backend, tell: (weight: HostWeight) => void): Backend {
+  async function* told(weights: AsyncIterable<HostWeight>): AsyncGenerator<HostWeight> {
+    for await (const weight of weights) {
+      tell(weight);
+      yield weight;
+    }
   }
+  return {
+    specificationVersion: backend.specificationVersion,
+    name: backend.name,
+    supports: backend.supports,
+    get bytes() {
+      return backend.bytes;
+    },
+    upload: (weights) => backend.upload(told(weights)),
+    createStates: (specs, slots) => backend.createStates(specs, slots),
+    compile: (program, bindings, limits) => backend.compile(program, bindings, limits),
+    [Symbol.asyncDispose]: () => backend[Symbol.asyncDispose](),
+  };
 }

@@ -9,9 +9,10 @@ test('columns line up: numbers to the right', () => {
       [
         ['a', 5],
         ['long one', '1,234.5'],
+        ['none', ''],
       ],
     ),
-  ).toBe(['name            n', 'a               5', 'long one  1,234.5'].join('\n'));
+  ).toBe(['name            n', 'a               5', 'long one  1,234.5', 'none'].join('\n'));
   expect(table(['only', 'header'], [])).toBe('only  header');
 });
 

@@ -8,7 +8,7 @@ export function table(
     Math.max(...lines.map((line) => line[column]?.length ?? 0)),
   );
   const numeric = header.map((_, column) =>
-    rows.every((row) => typeof row[column] === 'number' || /^[\d.,]+$/.test(String(row[column]))),
+    rows.every((row) => typeof row[column] === 'number' || /^[\d.,]*$/.test(String(row[column]))),
   );
   return lines
     .map((line) =>

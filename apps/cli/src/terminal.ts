@@ -5,7 +5,7 @@
 import cliProgress from 'cli-progress';
 import { errorColors } from './colors.js';
 import { exitCodes } from './exit-codes.js';
-import { printable } from './printable.js';
+import { oneLine, printable } from './printable.js';
 
 export interface Terminal {
   readonly signal: AbortSignal;
@@ -18,6 +18,8 @@ export interface Terminal {
   json(value: unknown): Promise<void>;
   /** To standard error. */
   note(text: string): void;
+  /** To standard error, marked as a warning. */
+  warn(text: string): void;
   /** A progress bar on standard error; silent when it is no terminal. */
   progress(label: string): Progress;
 }
@@ -60,6 +62,9 @@ export function createTerminal(): Terminal & { interrupted(): boolean } {
     json: (value) => write(`${JSON.stringify(value, plainValues)}\n`),
     note: (text) => {
       process.stderr.write(`${errorColors.dim(printable(text))}\n`);
+    },
+    warn: (text) => {
+      process.stderr.write(`${errorColors.yellow('warning')}: ${oneLine(text)}\n`);
     },
     progress,
   };

@@ -14,7 +14,7 @@ import { opKinds, validateLimits, validateProgram } from '@rwkv-ts/program';
 import type { Engine } from './engine.js';
 import { requireLive } from './errors.js';
 import { checkBindings, type CpuExecutable, NativeExecutable } from './executable.js';
-import { loadNative } from './load-native.js';
+import { findNative, loadNative } from './load-native.js';
 import { Memory } from './memory.js';
 import { type NativeAddon, weightFormats } from './native.js';
 import { type CpuBackendOptions, resolveOptions } from './options.js';
@@ -42,6 +42,21 @@ export function createCpuBackend(options: CpuBackendOptions = {}): CpuBackend {
 /** The instruction sets `createCpuBackend` takes on this machine, best first. @throws BackendError `DEVICE_UNAVAILABLE` */
 export function availableInstructions(): string[] {
   return loadNative().instructions();
+}
+
+/** The addon that `createCpuBackend` uses here. */
+export interface AddonInformation {
+  readonly version: string;
+  /** Where it was found, for people: `the build from source /…`, or `the package @rwkv-ts/backend-cpu-…`. */
+  readonly source: string;
+  /** As `availableInstructions` has them. */
+  readonly instructions: readonly string[];
+}
+
+/** For reports about a machine. @throws BackendError `DEVICE_UNAVAILABLE` */
+export function addonInformation(): AddonInformation {
+  const { addon, source } = findNative();
+  return { version: addon.version, source, instructions: addon.instructions() };
 }
 
 type Handle = CpuWeights | CpuStates | NativeExecutable;
@@ -166,4 +181,3 @@ class NativeBackend implements CpuBackend {
     });
   }
 }
-

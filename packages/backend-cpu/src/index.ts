@@ -1,4 +1,6 @@
 export {
+  type AddonInformation,
+  addonInformation,
   availableInstructions,
   type CpuBackend,
   createCpuBackend,

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { BackendError } from '@rwkv-ts/backend';
 import { expect, test } from 'vitest';
 import { findLibc, platformName } from '../scripts/platform.mjs';
-import { loadNative, platformPackage, type NativeHost } from './load-native.js';
+import { findNative, loadNative, platformPackage, type NativeHost } from './load-native.js';
 
 const folder = '/somewhere/backend-cpu';
 const local = join(folder, 'prebuilds/linux-x64-gnu/rwkv_cpu.node');
@@ -43,6 +43,13 @@ test('the build from source comes before the platform package', () => {
   const [ours, theirs] = [{ version: '1.2.3' }, { version: '1.2.3' }];
   expect(loadNative(machine({ [local]: ours, [prebuilt]: theirs }))).toBe(ours);
   expect(loadNative(machine({ [prebuilt]: theirs }))).toBe(theirs);
+});
+
+test('where it was found is told', () => {
+  const addon = { version: '1.2.3' };
+  const source = (modules: Record<string, unknown>) => findNative(machine(modules)).source;
+  expect(source({ [local]: addon })).toBe(`the build from source ${local}`);
+  expect(source({ [prebuilt]: addon })).toBe(`the package ${prebuilt}`);
 });
 
 test.each([

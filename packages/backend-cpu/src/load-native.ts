@@ -27,7 +27,18 @@ interface Attempt {
   readonly error?: unknown;
 }
 
-export function loadNative(host: NativeHost = thisMachine()): NativeAddon {
+/** An addon, and what it was found as. */
+export interface FoundAddon {
+  readonly addon: NativeAddon;
+  /** For people: `the package @rwkv-ts/backend-cpu-linux-x64-gnu`, for example. */
+  readonly source: string;
+}
+
+export function loadNative(host?: NativeHost): NativeAddon {
+  return findNative(host).addon;
+}
+
+export function findNative(host: NativeHost = thisMachine()): FoundAddon {
   const attempts: Attempt[] = [];
   for (const { tried, id, missing } of candidates(host)) {
     if (missing !== undefined) {
@@ -35,7 +46,7 @@ export function loadNative(host: NativeHost = thisMachine()): NativeAddon {
       continue;
     }
     const outcome = tryToLoad(host, id);
-    if ('addon' in outcome) return outcome.addon;
+    if ('addon' in outcome) return { addon: outcome.addon, source: tried };
     attempts.push({ tried, ...outcome });
   }
   throw unavailable(host, attempts);

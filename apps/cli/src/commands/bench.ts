@@ -4,7 +4,12 @@ import { setImmediate } from 'node:timers/promises';
 import type { Batch } from '@rwkv-ts/backend';
 import type { LanguageModel } from '@rwkv-ts/generate';
 import type { Command } from 'commander';
-import { addModelOptions, type ModelOptions, openModelFor } from '../model-options.js';
+import {
+  addModelOptions,
+  type ModelOptions,
+  type OpenedModel,
+  openModelFor,
+} from '../model-options.js';
 import { integer, sizeList } from '../option-values.js';
 import { table } from '../table.js';
 import type { Terminal } from '../terminal.js';
@@ -23,6 +28,8 @@ interface Measurement {
   /** Of every repetition, in tokens per second. */
   readonly rates: readonly number[];
   readonly median: number;
+  /** Of decoding: how fast weights are read, each counted once a step and the embedding's rows alone. */
+  readonly gigabytesPerSecond?: number;
 }
 
 export function addBench(program: Command, terminal: Terminal): void {
@@ -30,7 +37,7 @@ export function addBench(program: Command, terminal: Terminal): void {
     .command('bench')
     .summary('how fast a model runs here')
     .description(
-      'Measures prefill and decode in tokens per second: the median of several interleaved repetitions.',
+      'Measures prefill and decode in tokens per second, and for decode how many GB of weights are read a second: medians of several interleaved repetitions.',
     );
   addModelOptions(command)
     .option('--prefill <lengths>', 'prompt lengths, as 32,512', sizeList, [32, 256])
@@ -38,7 +45,13 @@ export function addBench(program: Command, terminal: Terminal): void {
     .option('--steps <n>', 'decode steps per repetition', integer({ minimum: 1 }), 32)
     .option('--repeat <n>', 'repetitions of everything', integer({ minimum: 1 }), 5)
     .option('--json', 'every repetition, and what ran where')
-    .addHelpText('after', '\nExample:\n  rwkv bench --model model.gguf --prefill 512 --batch 1,8')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  rwkv bench --model model.gguf --prefill 512 --batch 1,8
+  rwkv bench --model model.gguf --threads 4 --instructions avx2`,
+    )
     .action(async (options: BenchOptions) => {
       await bench(options, terminal);
     });
@@ -57,11 +70,13 @@ async function bench(options: BenchOptions, terminal: Terminal): Promise<void> {
     ...options.prefill.map((length) => ({
       name: `prefill ${length}`,
       tokens: length,
+      sequences: undefined,
       run: () => prefill(languageModel, { length, signal: terminal.signal }),
     })),
     ...options.batch.map((size) => ({
       name: `decode, batch ${size}`,
       tokens: size * options.steps,
+      sequences: size,
       run: () => decode(languageModel, { size, steps: options.steps, signal: terminal.signal }),
     })),
   ];
@@ -78,12 +93,13 @@ async function bench(options: BenchOptions, terminal: Terminal): Promise<void> {
     }
   }
   progress[Symbol.dispose]();
-  const results: Measurement[] = tests.map(({ name, tokens }, index) => ({
-    test: name,
-    tokens,
-    rates: rates[index]!,
-    median: median(rates[index]!),
-  }));
+  const results: Measurement[] = tests.map(({ name, tokens, sequences }, index) => {
+    const middle = median(rates[index]!);
+    const result = { test: name, tokens, rates: rates[index]!, median: middle };
+    if (sequences === undefined) return result;
+    const stepBytes = bytesPerStep(opened, sequences);
+    return { ...result, gigabytesPerSecond: ((middle / sequences) * stepBytes) / 1e9 };
+  });
   const machine = {
     cpu: cpus()[0]?.model ?? 'unknown',
     cores: cpus().length,
@@ -95,7 +111,7 @@ async function bench(options: BenchOptions, terminal: Terminal): Promise<void> {
       backend: opened.backend.name,
       machine,
       loadSeconds,
-      weightBytes: opened.backend.bytes,
+      weightBytes: [...opened.weightBytes.values()].reduce((sum, bytes) => sum + bytes, 0),
       results,
     });
     return;
@@ -103,13 +119,25 @@ async function bench(options: BenchOptions, terminal: Terminal): Promise<void> {
   await terminal.line(
     `${opened.name} on ${opened.backend.name}; ${machine.cpu}, Node ${machine.node}`,
   );
-  const rows = results.map(({ test, rates: all, median: middle }) => [
+  const rows = results.map(({ test, rates: all, median: middle, gigabytesPerSecond }) => [
     test,
     middle.toFixed(1),
     Math.min(...all).toFixed(1),
     Math.max(...all).toFixed(1),
+    gigabytesPerSecond?.toFixed(gigabytesPerSecond < 1 ? 3 : 1) ?? '',
   ]);
-  await terminal.line(table(['test', 'tokens/s', 'lowest', 'highest'], rows));
+  await terminal.line(table(['test', 'tokens/s', 'lowest', 'highest', 'GB/s'], rows));
+}
+
+/** What a step must read: every weight once, as large as it came, but of embeddings a row for each token. */
+function bytesPerStep(
+  { model, weightBytes }: Pick<OpenedModel, 'model' | 'weightBytes'>,
+  tokens: number,
+): number {
+  let total = 0;
+  for (const [name, bytes] of weightBytes)
+    total += name.endsWith('emb.weight') ? (bytes / model.vocabularySize) * tokens : bytes;
+  return total;
 }
 
 /** Seconds for one sequence of `length` tokens from an empty state, logits after the last. */

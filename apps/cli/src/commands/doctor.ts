@@ -1,14 +1,23 @@
 /** `rwkv doctor`: runs the conformance cases on every backend found here and says what is usable. */
 import { cpus, totalmem } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
+import { RwkvError } from '@rwkv-ts/backend';
 import type { Command } from 'commander';
 import { outputColors as colors } from '../colors.js';
-import { type BackendChoice, backends, findBackend } from '../backends.js';
+import {
+  type BackendChoice,
+  type BackendFacts,
+  backends,
+  type BackendSettings,
+  chooseBackend,
+} from '../backends.js';
 import { exitCodes } from '../exit-codes.js';
 import { describeFailure, ExitError, UsageError } from '../failure.js';
+import { addBackendSettings, backendSettingsOf } from '../model-options.js';
+import { printable } from '../printable.js';
 import type { Terminal } from '../terminal.js';
 
-interface DoctorOptions {
+interface DoctorOptions extends BackendSettings {
   readonly backend?: string;
   readonly group?: string;
   readonly verbose?: true;
@@ -24,6 +33,7 @@ interface Finding {
 interface Report {
   readonly backend: string;
   readonly device?: string;
+  readonly facts?: BackendFacts;
   readonly usable: boolean;
   /** Why the backend could not even be made. */
   readonly unavailable?: string;
@@ -33,13 +43,14 @@ interface Report {
 }
 
 export function addDoctor(program: Command, terminal: Terminal): void {
-  program
+  const command = program
     .command('doctor')
     .summary('what works on this machine')
     .description(
       'Runs the conformance cases on every backend found here, against the f64 reference, and says which are usable.',
     )
-    .option('--backend <name>', 'only this one')
+    .option('--backend <name>', 'only this one');
+  addBackendSettings(command)
     .option('--group <name>', 'only one group of cases')
     .option('--verbose', 'list every case')
     .option('--json', 'the whole report, to attach to an issue')
@@ -53,7 +64,9 @@ export function addDoctor(program: Command, terminal: Terminal): void {
 }
 
 async function doctor(options: DoctorOptions, terminal: Terminal): Promise<void> {
-  const chosen = options.backend === undefined ? backends : [findBackend(options.backend)];
+  const settings = backendSettingsOf(options);
+  const all = options.backend === undefined && Object.keys(settings).length === 0;
+  const chosen = all ? backends : [chooseBackend(options.backend ?? 'auto', settings)];
   const machine = {
     platform: `${process.platform}-${process.arch}`,
     cpu: cpus()[0]?.model ?? 'unknown',
@@ -67,7 +80,7 @@ async function doctor(options: DoctorOptions, terminal: Terminal): Promise<void>
     );
   const reports: Report[] = [];
   for (const choice of chosen) {
-    const report = await examine({ choice, options, terminal });
+    const report = await examine({ choice, settings, options, terminal });
     reports.push(report);
     if (!options.json) await printReport(report, terminal);
   }
@@ -78,25 +91,32 @@ async function doctor(options: DoctorOptions, terminal: Terminal): Promise<void>
 
 async function examine({
   choice,
+  settings,
   options,
   terminal,
 }: {
   choice: BackendChoice;
+  settings: BackendSettings;
   options: DoctorOptions;
   terminal: Terminal;
 }): Promise<Report> {
   const began = performance.now();
   let device: string;
+  let facts: BackendFacts | undefined;
   try {
-    await using backend = await choice.create();
+    await using backend = await choice.create(settings);
     device = backend.name;
+    facts = choice.facts?.();
   } catch (error) {
-    const unavailable = describeFailure(error).line ?? String(error);
+    if (error instanceof UsageError) throw error;
+    const unavailable = RwkvError.isInstance(error)
+      ? error.message
+      : (describeFailure(error).line ?? String(error));
     return { backend: choice.name, usable: false, unavailable, passed: 0, failed: [], seconds: 0 };
   }
   // Loaded only here: no other command needs the suite.
   const { listConformanceCases } = await import('@rwkv-ts/backend-kit/conformance');
-  const all = listConformanceCases({ create: () => choice.create() });
+  const all = listConformanceCases({ create: () => choice.create(settings) });
   const cases =
     options.group === undefined ? all : all.filter(({ group }) => group === options.group);
   if (cases.length === 0) {
@@ -120,6 +140,7 @@ async function examine({
   return {
     backend: choice.name,
     device,
+    ...(facts === undefined ? {} : { facts }),
     usable: failed.length === 0,
     passed: cases.length - failed.length,
     failed,
@@ -128,17 +149,23 @@ async function examine({
 }
 
 async function printReport(
-  { backend, unavailable, passed, failed, seconds }: Report,
+  { backend, device, facts, unavailable, passed, failed, seconds }: Report,
   terminal: Terminal,
 ): Promise<void> {
   if (unavailable !== undefined) {
-    await terminal.write(`${colors.yellow('–')} ${backend}: not usable here: ${unavailable}\n`);
+    const reason = printable(unavailable).replaceAll('\n', '\n    ');
+    await terminal.write(`${colors.yellow('–')} ${backend}: not usable here.\n    ${reason}\n`);
     return;
   }
   const mark = failed.length === 0 ? colors.green('✓') : colors.red('✗');
   await terminal.write(
     `${mark} ${backend}: ${passed} cases passed, ${failed.length} failed, in ${seconds.toFixed(1)} s\n`,
   );
+  if (facts !== undefined) {
+    const shown: BackendFacts = { ...(device === undefined ? {} : { device }), ...facts };
+    for (const [name, value] of Object.entries(shown))
+      await terminal.line(`    ${name}: ${[value].flat().join(', ')}`);
+  }
   for (const { group, name, error } of failed)
     await terminal.line(`    ${group} › ${name}: ${error}`);
 }
