@@ -72,19 +72,19 @@ void direct_panel(const BlockPanel<kFormat>& panel, size_t blocks, const uint8_t
     const BlockRecord<Traits, kTokens> record{x + block * kRecordBytes};
     const uint8_t* quants = panel.data + panel.layout.quants + block * kQuantBytes;
     for (size_t line = 0; line < kQuantBytes; line += 64) prefetch(quants + kPrefetchBytes + line);
-    unroll<0, kRowVectors>([&](auto v) RWKV_LAMBDA_INLINE {
+    for (int v = 0; v < kRowVectors; ++v) {
       Accumulator<Traits::kBits> dots[Traits::kScales][kTokens];
       begin_block<Traits, kTokens>(dots, record);
-      panel.groups(block, v.value, [&](auto group, auto ordinal, Quants q) RWKV_LAMBDA_INLINE {
+      panel.groups(block, v, [&](auto group, auto ordinal, Quants q) RWKV_LAMBDA_INLINE {
         constexpr int half = Traits::kHalves ? decltype(group)::value / 4 : 0;
         unroll<0, kTokens>([&](auto t) RWKV_LAMBDA_INLINE {
           dots[half][t.value].template add<decltype(ordinal)::value>(q, record.x(t.value, group.value));
         });
       });
       finish_block<Traits, kTokens>(
-          dots, record, [&](int half) RWKV_LAMBDA_INLINE { return panel.scale(block, half, v.value); },
-          [&]() RWKV_LAMBDA_INLINE { return panel.min(block, v.value); }, totals[v.value]);
-    });
+          dots, record, [&](int half) RWKV_LAMBDA_INLINE { return panel.scale(block, half, v); },
+          [&]() RWKV_LAMBDA_INLINE { return panel.min(block, v); }, totals[v]);
+    }
   }
   for (int t = 0; t < kTokens; ++t) {
     for (int v = 0; v < kRowVectors; ++v) store(sums + t * static_cast<int>(kPanelRows) + v * kLanes, totals[v][t]);

@@ -24,7 +24,6 @@
 
 /** How far ahead of its loads the loop for few tokens asks for weights. */
 constexpr size_t kPrefetchBytes = 4096;
-constexpr uint32_t kDirectTokens = 4;
 constexpr size_t kChunkBlocks = 32;
 constexpr size_t kUnitTiles = 10;
 

@@ -16,6 +16,8 @@ constexpr uint32_t kMaxTile = 12;
 /** Whether an Accumulator is the same for quants of any number of bits. */
 constexpr bool kSameForAllBits = true;
 /** Vectors of rows that a tile works on at once. */
+/** Up to so many tokens, quants are unpacked in registers. */
+constexpr uint32_t kDirectTokens = 4;
 constexpr int kTileVectors = 1;
 
 RWKV_INLINE Quants load_quants(const uint8_t* p) { return {_mm512_loadu_si512(p)}; }
