@@ -10,6 +10,7 @@ export const allowedImports = {
   program: base,
   model: base,
   reference: ['backend', 'formats', 'program'],
+  'backend-cpu': ['backend', 'formats', 'program'],
   'backend-kit': ['backend', 'formats', 'model', 'program', 'reference'],
   weights: ['backend', 'formats', 'model'],
   tokenizer: base,

@@ -1,0 +1,253 @@
+/**
+ * Builds the addon with node-gyp into prebuilds/<platform>/rwkv_cpu.node, where src/load-native.ts looks first.
+ * Does nothing where that file was made of exactly these sources. Quiet unless it fails.
+ *
+ *   node scripts/build-native.mjs [--force] [--verbose] [--platform linux-arm64-gnu]
+ *
+ * `--platform` cross-compiles: give the compiler too, CXX=aarch64-linux-gnu-g++ for example. Without a compiler a build
+ * prints one line and succeeds, because the rest of the repository works without it; with CI=true it fails.
+ */
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
+import { realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
+import { basename, delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { packageFolder, sourceFolders } from './native-sources.mjs';
+import { buildTools, platformName } from './platform.mjs';
+
+const require = createRequire(import.meta.url);
+
+const releaseFolder = join(packageFolder, 'build/Release');
+const stampName = 'rwkv_cpu.sources';
+
+/** Thrown where this machine cannot build; the message is one line for people. */
+export class CannotBuild extends Error {}
+
+/** @returns {{ path: string, built: boolean, seconds: number }} */
+export function buildNative({ platform = platformName(), force = false, verbose = false } = {}) {
+  const started = performance.now();
+  const compiler = process.platform === 'win32' ? {} : findTools();
+  return withLock(() => {
+    const folder = join(packageFolder, 'prebuilds', platform);
+    const path = join(folder, 'rwkv_cpu.node');
+    const stamp = `${platform} ${sourcesHash(compiler)}`;
+    if (!force && existsSync(path) && readStamp(folder) === stamp) {
+      return { path, built: false, seconds: 0 };
+    }
+    // What node-gyp leaves behind is of this platform and these sources only once it has finished.
+    rmSync(join(releaseFolder, stampName), { force: true });
+    runNodeGyp({ platform, verbose, environment: compiler });
+    writeFileSync(join(releaseFolder, stampName), stamp);
+    mkdirSync(folder, { recursive: true });
+    // Renamed into place: a process that has the old file mapped keeps it whole.
+    const fresh = `${path}.new`;
+    copyFileSync(join(releaseFolder, 'rwkv_cpu.node'), fresh);
+    renameSync(fresh, path);
+    writeFileSync(join(folder, stampName), stamp);
+    return { path, built: true, seconds: (performance.now() - started) / 1000 };
+  });
+}
+
+/** The object files of the engine and the kernels in this machine's addon, built now where they are not current. */
+export function addonObjects() {
+  const platform = platformName();
+  const { path } = buildNative({ platform });
+  if (readStamp(releaseFolder) !== readStamp(dirname(path))) buildNative({ platform, force: true });
+  const objects = join(releaseFolder, 'obj.target');
+  return readdirSync(objects, { recursive: true })
+    .filter((name) => /native\/(?:engine|kernels)\/[^/]+\.o$/.test(name))
+    .sort()
+    .map((name) => join(objects, name));
+}
+
+function readStamp(folder) {
+  const path = join(folder, stampName);
+  return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
+}
+
+/** One build at a time: tests and builds may be started side by side. */
+function withLock(work) {
+  const lock = join(packageFolder, 'build/native.lock');
+  mkdirSync(dirname(lock), { recursive: true });
+  for (;;) {
+    try {
+      writeFileSync(lock, String(process.pid), { flag: 'wx' });
+      break;
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error;
+    }
+    if (!holderLives(lock)) rmSync(lock, { force: true });
+    else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+  }
+  try {
+    return work();
+  } finally {
+    rmSync(lock, { force: true });
+  }
+}
+
+function holderLives(lock) {
+  try {
+    process.kill(Number(readFileSync(lock, 'utf8')) || process.pid, 0);
+    return true;
+  } catch (error) {
+    return error.code === 'EPERM';
+  }
+}
+
+/** CC, CXX and PYTHON for node-gyp, which would look for g++ alone. */
+function findTools() {
+  const works = (command) => spawnSync(command, ['--version'], { encoding: 'utf8' }).status === 0;
+  const first = (commands) =>
+    commands.find((command) => command !== undefined && works(command.split(' ')[0]));
+  const missing = [];
+  const pairs = [
+    ['g++', 'gcc'],
+    ['clang++', 'clang'],
+    ['c++', 'cc'],
+  ];
+  const named = process.env.CXX;
+  const found =
+    named === undefined ? pairs.find(([command]) => works(command)) : [named, undefined];
+  if (found === undefined || first([found[0]]) === undefined)
+    missing.push(named ?? 'a C++ compiler');
+  const make = first([process.env.MAKE, 'make', 'gmake']);
+  if (make === undefined) missing.push('make');
+  const python = first([process.env.npm_config_python, process.env.PYTHON, 'python3', 'python']);
+  if (python === undefined) missing.push('Python 3');
+  if (missing.length > 0) {
+    throw new CannotBuild(`${missing.join(' and ')} not found; install ${buildTools()}`);
+  }
+  const [cxx, cc] = found;
+  return {
+    CXX: cxx,
+    CC: process.env.CC ?? cc ?? cxx,
+    PYTHON: python,
+    // gyp links with it; the C compiler would leave out the C++ library.
+    LINK: process.env.LINK ?? cxx,
+  };
+}
+
+/** Everything the addon is made of: files, the compiler and its flags. */
+function sourcesHash({ CXX }) {
+  const hash = createHash('sha256');
+  const add = (name, content) => hash.update(`${name}\0${content.length}\0`).update(content);
+  for (const folder of [...sourceFolders, 'native']) {
+    const recursive = folder !== 'native';
+    for (const name of readdirSync(join(packageFolder, folder), { recursive }).sort()) {
+      if (/\.(?:cc|h|gypi)$/.test(name)) add(name, readFileSync(join(packageFolder, folder, name)));
+    }
+  }
+  for (const name of ['binding.gyp', 'scripts/native-sources.mjs']) {
+    add(name, readFileSync(join(packageFolder, name)));
+  }
+  add('version', require('../package.json').version);
+  add('node-addon-api', require('node-addon-api').version);
+  for (const name of ['CXXFLAGS', 'CPPFLAGS', 'LDFLAGS']) add(name, process.env[name] ?? '');
+  if (CXX !== undefined) {
+    const [command, ...rest] = CXX.split(' ');
+    add('compiler', spawnSync(command, [...rest, '--version'], { encoding: 'utf8' }).stdout);
+  }
+  return hash.digest('hex');
+}
+
+function runNodeGyp({ platform, verbose, environment }) {
+  const [command, prefix] = findNodeGyp();
+  const nodeFolder = headersFolder();
+  const options = [
+    `--arch=${platform.split('-')[1]}`,
+    `--jobs=${availableParallelism()}`,
+    ...(nodeFolder === undefined ? [] : [`--nodedir=${nodeFolder}`]),
+  ];
+  const result = spawnSync(
+    command,
+    [...prefix, 'configure', 'build', ...options, ...(verbose ? ['--verbose'] : [])],
+    {
+      cwd: packageFolder,
+      encoding: 'utf8',
+      maxBuffer: 1 << 28,
+      stdio: verbose ? 'inherit' : ['ignore', 'pipe', 'pipe'],
+      shell: command === 'node-gyp' && process.platform === 'win32',
+      // binding.gyp calls `node`, which is this one whatever PATH says.
+      env: {
+        ...process.env,
+        ...environment,
+        PATH: [dirname(process.execPath), process.env.PATH].join(delimiter),
+      },
+    },
+  );
+  if (result.status === 0) return;
+  const error = new Error(`node-gyp failed${result.error ? `: ${result.error.message}` : ''}`);
+  error.output = `${result.stdout ?? ''}${result.stderr ?? ''}`;
+  throw error;
+}
+
+/** This package's node-gyp in the repository; on a user's machine the one that comes with every package manager. */
+function findNodeGyp() {
+  const node = process.execPath;
+  const besideNode = [
+    join(dirname(node), 'node_modules'),
+    join(dirname(realpathSync(node)), '../lib/node_modules'),
+    join(dirname(node), '../lib/node_modules'),
+    join(dirname(node), '../share/nodejs'),
+  ].map((modules) => join(modules, 'npm/node_modules/node-gyp/bin/node-gyp.js'));
+  const own = () => {
+    try {
+      return join(dirname(require.resolve('node-gyp/package.json')), 'bin/node-gyp.js');
+    } catch {
+      return undefined;
+    }
+  };
+  for (const script of [own(), process.env.npm_config_node_gyp, ...besideNode]) {
+    if (script !== undefined && existsSync(script)) return [node, [script]];
+  }
+  const { status } = spawnSync('node-gyp', ['--version'], { shell: process.platform === 'win32' });
+  if (status === 0) return ['node-gyp', []];
+  throw new CannotBuild(
+    'node-gyp not found; install npm, which brings it, or: npm install --global node-gyp',
+  );
+}
+
+/** Where the running Node brings its headers along; otherwise node-gyp downloads them. */
+function headersFolder() {
+  if (process.env.npm_config_nodedir !== undefined) return process.env.npm_config_nodedir;
+  return [process.execPath, realpathSync(process.execPath)]
+    .map((node) => join(dirname(node), '..'))
+    .find((prefix) => existsSync(join(prefix, 'include/node/node_api.h')));
+}
+
+function main() {
+  const { values } = parseArgs({
+    options: {
+      force: { type: 'boolean' },
+      platform: { type: 'string' },
+      verbose: { type: 'boolean' },
+    },
+  });
+  if (process.env.RWKV_TS_SKIP_NATIVE_BUILD === '1') {
+    console.log('backend-cpu: native build skipped, because RWKV_TS_SKIP_NATIVE_BUILD=1.');
+    return 0;
+  }
+  try {
+    const { path, built, seconds } = buildNative(values);
+    const name = `${basename(dirname(path))}/${basename(path)}`;
+    console.log(built ? `built ${name} in ${seconds.toFixed(0)} s` : `${name} is up to date`);
+    return 0;
+  } catch (error) {
+    if (error instanceof CannotBuild) {
+      console.warn(
+        `backend-cpu: the native backend is not built, and programs fall back: ${error.message}.`,
+      );
+      return process.env.CI === 'true' ? 1 : 0;
+    }
+    console.error(error.output ?? '');
+    console.error(`backend-cpu: ${error.message}.`);
+    return 1;
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) process.exit(main());

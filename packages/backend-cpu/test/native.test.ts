@@ -1,0 +1,55 @@
+/**
+ * The C++ tests of native/test, one test for each program and instruction set: on this processor with the addon's own
+ * objects, and as aarch64 under emulation where the cross-compiler and qemu-aarch64-static are there.
+ */
+import { beforeAll, describe, expect, test } from 'vitest';
+import {
+  buildNativeTests,
+  instructionSetsOf,
+  missingFor,
+  type NativeTests,
+  testPrograms,
+} from '../scripts/native-tests.mjs';
+
+const buildTimeout = 900_000;
+const runTimeout = 120_000;
+
+for (const arch of new Set([process.arch, 'arm64'])) {
+  const missing = missingFor(arch);
+  if (missing === undefined)
+    describe(`native tests, ${arch}`, () => {
+      testsFor(arch);
+    });
+  else if (arch === process.arch && process.env['CI'] === 'true') {
+    test(`native tests, ${arch}`, () => {
+      throw new Error(missing);
+    });
+  } else test.skip(`native tests, ${arch}: ${missing}`, () => undefined);
+}
+
+function testsFor(arch: string): void {
+  let tests: NativeTests;
+  beforeAll(async () => {
+    tests = await buildNativeTests({ arch });
+  }, buildTimeout);
+
+  for (const { name, takesInstructions } of testPrograms()) {
+    for (const instructions of takesInstructions ? instructionSetsOf(arch) : [undefined]) {
+      test(
+        [name, instructions].join(' ').trim(),
+        async (context) => {
+          if (instructions !== undefined && !tests.here.includes(instructions)) {
+            context.skip(`this processor has no ${instructions}`);
+          }
+          const { status, output } = await tests.run(name, instructions);
+          expect(status, output).toBe(0);
+        },
+        runTimeout,
+      );
+    }
+  }
+
+  test('no function is shared between instruction sets', async () => {
+    expect(await tests.sharedSymbols()).toEqual([]);
+  });
+}
