@@ -111,7 +111,7 @@ Napi::Value drain_engine(const Napi::CallbackInfo& info) {
   if (!engine) return info.Env().Undefined();
   auto job = std::make_unique<BarrierJob>(info.Env(), engine);
   const Napi::Promise promise = job->promise();
-  engine->enqueue(std::move(job));
+  engine->enqueue(info.Env(), std::move(job));
   return promise;
 }
 
@@ -201,7 +201,7 @@ Napi::Value add_weight(const Napi::CallbackInfo& info) {
   if (index < 0) return out_of_memory(env, "the system has no memory for the weight");
   auto job = std::make_unique<PackJob>(env, engine, store, static_cast<size_t>(index), format, bytes);
   const Napi::Promise promise = job->promise();
-  engine->enqueue(std::move(job));
+  engine->enqueue(env, std::move(job));
   return promise;
 }
 
@@ -224,7 +224,7 @@ Napi::Value release(const Napi::CallbackInfo& info) {
   if (!store) return info.Env().Undefined();
   auto job = std::make_unique<ReleaseJob<Store>>(info.Env(), engine, store);
   const Napi::Promise promise = job->promise();
-  engine->enqueue(std::move(job));
+  engine->enqueue(info.Env(), std::move(job));
   return promise;
 }
 
@@ -298,7 +298,7 @@ Napi::Value change_state(const Napi::CallbackInfo& info) {
     if (bytes.ByteLength() > 0) memcpy(job->numbers.data(), bytes.Data(), bytes.ByteLength());
   }
   const Napi::Promise promise = job->promise();
-  engine->enqueue(std::move(job));
+  engine->enqueue(env, std::move(job));
   return promise;
 }
 
@@ -355,7 +355,7 @@ Napi::Value compile(const Napi::CallbackInfo& info) {
   auto job =
       std::make_unique<CompileJob>(env, engine, std::move(program), encoded, info[3].As<Napi::Float64Array>());
   const Napi::Promise promise = job->promise();
-  engine->enqueue(std::move(job));
+  engine->enqueue(env, std::move(job));
   return promise;
 }
 
@@ -365,7 +365,7 @@ class RunJob final : public AddonJob {
          const Napi::Float32Array& output)
       : AddonJob(env, std::move(engine)), program_(std::move(program)), output_(output) {}
 
-  void run(Engine& engine) override {
+  Step step() const {
     Step step;
     step.tokens = static_cast<uint32_t>(tokens.size());
     step.sequences = static_cast<uint32_t>(slots.size());
@@ -377,7 +377,11 @@ class RunJob final : public AddonJob {
     step.embeddings = static_cast<uint32_t>(embedding_at.size());
     step.embedding_at = embedding_at.data();
     step.embedding_vectors = embedding_vectors.data();
-    if (program_->run(engine.pool(), step, output_.data(), engine.stopping())) return;
+    return step;
+  }
+  size_t output_length() const { return output_.length(); }
+  void run(Engine& engine) override {
+    if (program_->run(engine.pool(), step(), output_.data(), engine.stopping())) return;
     fail("OUT_OF_MEMORY", "the system has no memory for the step");
   }
   Napi::Value result(Napi::Env) override { return output_.value(); }
@@ -410,8 +414,12 @@ Napi::Value run(const Napi::CallbackInfo& info) {
   job->wanted = copy<uint32_t>(info[5]);
   job->embedding_at = copy<uint32_t>(info[6]);
   job->embedding_vectors = copy<float>(info[7]);
+  if (job->starts.size() != job->slots.size() + 1 ||
+      !program->accepts(job->step(), job->embedding_vectors.size(), job->output_length())) {
+    return type_error(env, "the batch does not fit the program");
+  }
   const Napi::Promise promise = job->promise();
-  engine->enqueue(std::move(job));
+  engine->enqueue(env, std::move(job));
   return promise;
 }
 
@@ -446,7 +454,7 @@ Napi::Value profile(const Napi::CallbackInfo& info) {
   if (!program) return info.Env().Undefined();
   auto job = std::make_unique<ProfileJob>(info.Env(), engine, program, info[2].ToBoolean());
   const Napi::Promise promise = job->promise();
-  engine->enqueue(std::move(job));
+  engine->enqueue(info.Env(), std::move(job));
   return promise;
 }
 

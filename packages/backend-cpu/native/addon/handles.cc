@@ -36,7 +36,8 @@ std::shared_ptr<EngineHandle> EngineHandle::create(Napi::Env env, Engine::Option
 EngineHandle::~EngineHandle() { stop(); }
 
 void EngineHandle::on_exit(void* self) {
-  auto* handle = static_cast<EngineHandle*>(self);
+  // Jobs still queued may be all that holds the handle; `stop` drops them.
+  const auto handle = static_cast<EngineHandle*>(self)->shared_from_this();
   // The environment removes the hook itself.
   if (handle->stopped_) return;
   handle->stopped_ = true;
@@ -51,7 +52,11 @@ void EngineHandle::stop() {
   channel_.Release();
 }
 
-void EngineHandle::enqueue(std::unique_ptr<AddonJob> job) {
+void EngineHandle::enqueue(Napi::Env env, std::unique_ptr<AddonJob> job) {
+  if (stopped_) {
+    job->fail("STOPPED", "the engine was stopped");
+    return job->settle(env);
+  }
   if (pending_++ == 0) channel_.Ref(env_);
   engine_->enqueue(std::move(job));
 }

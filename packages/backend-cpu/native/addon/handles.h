@@ -20,7 +20,7 @@ class EngineHandle : public std::enable_shared_from_this<EngineHandle> {
   ~EngineHandle();
 
   /** Queues a job; the process stays alive until it has been settled. Called on JavaScript's thread. */
-  void enqueue(std::unique_ptr<class AddonJob> job);
+  void enqueue(Napi::Env env, std::unique_ptr<class AddonJob> job);
   void stop();
   Engine& engine() { return *engine_; }
 
@@ -49,9 +49,7 @@ class AddonJob : public Job {
   /** What the promise resolves to. */
   virtual Napi::Value result(Napi::Env env) { return env.Undefined(); }
   void settle(Napi::Env env);
-
- protected:
-  /** Called on the engine's thread; the promise rejects with an error of this code. */
+  /** The promise will reject with an error of this code. Called on the engine's thread, or before the job is queued. */
   void fail(const char* code, const char* message) {
     code_ = code;
     message_ = message;

@@ -165,6 +165,7 @@ class Decoder {
     if (!ok_ || base == absent) return {};
     if (base == output) {
       if (field) program_.output_pointers_.push_back({field, offset});
+      program_.output_stride_ = std::max(program_.output_stride_, stride);
       return {nullptr, stride};
     }
     const Block& block = base == parameters ? program_.parameters_ : program_.arena_;
@@ -277,6 +278,8 @@ class Decoder {
     op.args.by_input = flag();
     read(op.args.out, op.args.table.columns, rows_);
     op.nanoseconds = op.args.table.columns * 2.0;
+    program_.vocabulary_ = std::min(program_.vocabulary_, op.args.table.rows);
+    if (op.args.by_input) program_.embedding_columns_ = op.args.table.columns;
   }
   void select_rows() {
     auto& op = add(&Kernels::select_rows, {UnitKind::wanted, 1});

@@ -26,7 +26,27 @@ double milliseconds_since(Clock::time_point start) {
 
 CompiledProgram::CompiledProgram(const Kernels& kernels, std::shared_ptr<WeightStore> weights,
                                  std::shared_ptr<StateStore> states)
-    : kernels_(kernels), weights_(std::move(weights)), states_(std::move(states)) {}
+    : kernels_(kernels), weights_(std::move(weights)), states_(std::move(states)), slots_(states_->slots()) {}
+
+bool CompiledProgram::accepts(const Step& step, size_t embedding_floats, size_t output_floats) const {
+  if (step.tokens > limits_.tokens || step.sequences > limits_.sequences || step.wanted > limits_.wanted) return false;
+  const auto increasing = [&](const uint32_t* indices, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+      if (indices[i] >= step.tokens || (i > 0 && indices[i] <= indices[i - 1])) return false;
+    }
+    return true;
+  };
+  if (step.starts[0] != 0 || step.starts[step.sequences] != step.tokens) return false;
+  for (uint32_t i = 0; i < step.sequences; i++) {
+    if (step.starts[i + 1] <= step.starts[i] || step.slots[i] >= slots_) return false;
+  }
+  for (uint32_t i = 0; i < step.tokens; i++) {
+    if (step.token_ids[i] >= vocabulary_) return false;
+  }
+  return increasing(step.wanted_rows, step.wanted) && increasing(step.embedding_at, step.embeddings) &&
+         embedding_floats >= size_t{step.embeddings} * embedding_columns_ &&
+         output_floats >= step.wanted * output_stride_;
+}
 
 bool CompiledProgram::run(ThreadPool& pool, const Step& step, float* output, const std::atomic<bool>& stop) {
   const auto start = Clock::now();

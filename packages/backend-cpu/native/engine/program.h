@@ -88,6 +88,12 @@ class CompiledProgram {
   enum class Status { ok, out_of_memory, malformed };
   Status decode(const EncodedProgram& encoded);
 
+  /**
+   * Whether the step stays within the memory of the program, its states and `output_floats`. JavaScript has checked the
+   * batch, but arrays in shared memory may change after that.
+   */
+  bool accepts(const Step& step, size_t embedding_floats, size_t output_floats) const;
+
   /** About how much the largest step takes beside arena and parameters, on a pool of that many threads. */
   size_t working_bytes(unsigned threads) const;
 
@@ -142,6 +148,7 @@ class CompiledProgram {
   const Kernels& kernels_;
   std::shared_ptr<WeightStore> weights_;
   std::shared_ptr<StateStore> states_;
+  const size_t slots_;
   std::vector<std::unique_ptr<Operation>> operations_;
   /** Fields of arguments that point into the output rows, which differ from run to run, and how far in. */
   struct OutputPointer {
@@ -150,6 +157,11 @@ class CompiledProgram {
   };
   std::vector<OutputPointer> output_pointers_;
   Limits limits_{};
+  /** Rows of the smallest embedding table, and columns of the one that given embeddings replace rows of. */
+  uint32_t vocabulary_ = UINT32_MAX;
+  uint32_t embedding_columns_ = 0;
+  /** Numbers of an output row. */
+  size_t output_stride_ = 0;
   Block arena_;
   Block parameters_;
   Block shared_prepared_;

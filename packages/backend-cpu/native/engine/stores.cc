@@ -42,7 +42,10 @@ bool StateStore::allocate(std::vector<size_t> sizes, std::vector<float> initial,
   initial_ = std::move(initial);
   slots_ = slots;
   size_t total = 0;
+  // No machine has that much; the bound keeps what follows from wrapping around.
+  constexpr size_t kMostNumbers = size_t{1} << 48;
   for (const size_t size : sizes_) {
+    if (size > kMostNumbers || (size > 0 && slots > kMostNumbers / size) || total > kMostNumbers) return false;
     offsets_.push_back(total);
     total += aligned(size * slots * sizeof(float)) / sizeof(float);
   }

@@ -31,12 +31,20 @@ ThreadPool::ThreadPool(const Options& options)
       spin_microseconds_(options.spin_microseconds),
       pin_(options.pin) {
   workers_.reserve(threads_ - 1);
-  for (unsigned thread = 1; thread < threads_; thread++) {
-    workers_.emplace_back([this, thread] { loop(thread); });
+  try {
+    for (unsigned thread = 1; thread < threads_; thread++) {
+      workers_.emplace_back([this, thread] { loop(thread); });
+    }
+  } catch (...) {
+    // The destructor does not run for what was never constructed, and threads that nobody joins end the process.
+    join();
+    throw;
   }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { join(); }
+
+void ThreadPool::join() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     stop_.store(true, std::memory_order_release);

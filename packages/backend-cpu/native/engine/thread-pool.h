@@ -35,6 +35,7 @@ class ThreadPool {
     unsigned spin_microseconds = 50;
   };
 
+  /** @throws std::system_error when the system gives no more threads */
   explicit ThreadPool(const Options& options);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -53,6 +54,8 @@ class ThreadPool {
 
  private:
   void loop(unsigned thread);
+  /** Ends the threads there are. */
+  void join();
 
   const unsigned threads_;
   const unsigned spin_microseconds_;
