@@ -46,18 +46,18 @@ static RWKV_INLINE void stream_run(const Run<tokens>& run) {
   const size_t stride = run.stride;
   const uint8_t* const weights = run.weights;
   F sums[chains][tokens][kPanelVectors];
-  each<0, tokens>([&](auto token) RWKV_LAMBDA_INLINE {
-    each<0, kPanelVectors>([&](auto v) RWKV_LAMBDA_INLINE {
+  unroll<0, tokens>([&](auto token) RWKV_LAMBDA_INLINE {
+    unroll<0, kPanelVectors>([&](auto v) RWKV_LAMBDA_INLINE {
       sums[0][token.value][v.value] =
           run.first ? zero() : load(run.sums + token.value * kPanelRows + v.value * kLanes);
-      each<1, chains>([&](auto chain) RWKV_LAMBDA_INLINE { sums[chain.value][token.value][v.value] = zero(); });
+      unroll<1, chains>([&](auto chain) RWKV_LAMBDA_INLINE { sums[chain.value][token.value][v.value] = zero(); });
     });
   });
   const auto add_column = [&](auto chain, size_t column, const F* numbers) RWKV_LAMBDA_INLINE {
-    each<0, tokens>([&](auto token) RWKV_LAMBDA_INLINE {
+    unroll<0, tokens>([&](auto token) RWKV_LAMBDA_INLINE {
       constexpr size_t t = token.value;
       const F by = broadcast(strided ? x[t * stride + column] : x[column * tokens + t]);
-      each<0, kPanelVectors>([&](auto v) RWKV_LAMBDA_INLINE {
+      unroll<0, kPanelVectors>([&](auto v) RWKV_LAMBDA_INLINE {
         F& sum = sums[chain.value % chains][t][v.value];
         sum = fma(numbers[v.value], by, sum);
       });
@@ -75,30 +75,30 @@ static RWKV_INLINE void stream_run(const Run<tokens>& run) {
     const uintptr_t far_from = stretch == 0 ? here + far_ahead * bytes : run.next - ends[0] * bytes;
     const uintptr_t from = stretch <= 1 ? here + ahead * bytes : run.next - ends[1] * bytes;
     for (; column < ends[stretch]; column += 4) {
-      each<0, static_cast<int>(4 * bytes / 64)>([&](auto line) RWKV_LAMBDA_INLINE {
+      unroll<0, static_cast<int>(4 * bytes / 64)>([&](auto line) RWKV_LAMBDA_INLINE {
         prefetch_far(far_from + column * bytes + line.value * 64);
         prefetch_near(from + column * bytes + line.value * 64);
       });
       load_two_columns<format>(weights, column, first, second);
-      add_column(Index<0>{}, column, first);
-      add_column(Index<1>{}, column + 1, second);
+      add_column(Constant<0>{}, column, first);
+      add_column(Constant<1>{}, column + 1, second);
       load_two_columns<format>(weights, column + 2, first, second);
-      add_column(Index<2>{}, column + 2, first);
-      add_column(Index<3>{}, column + 3, second);
+      add_column(Constant<2>{}, column + 2, first);
+      add_column(Constant<3>{}, column + 3, second);
     }
   }
   if (column + 2 <= run.columns) {
     load_two_columns<format>(weights, column, first, second);
-    add_column(Index<0>{}, column, first);
-    add_column(Index<1>{}, column + 1, second);
+    add_column(Constant<0>{}, column, first);
+    add_column(Constant<1>{}, column + 1, second);
     column += 2;
   }
   if (column < run.columns) {
     load_last_column<format>(weights, column, first);
-    add_column(Index<2>{}, column, first);
+    add_column(Constant<2>{}, column, first);
   }
-  each<0, tokens>([&](auto token) RWKV_LAMBDA_INLINE {
-    each<0, kPanelVectors>([&](auto v) RWKV_LAMBDA_INLINE {
+  unroll<0, tokens>([&](auto token) RWKV_LAMBDA_INLINE {
+    unroll<0, kPanelVectors>([&](auto v) RWKV_LAMBDA_INLINE {
       constexpr int t = token.value, i = v.value;
       F total = sums[0][t][i];
       if constexpr (chains == 2) total = total + sums[1][t][i];

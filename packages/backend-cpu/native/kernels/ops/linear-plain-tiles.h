@@ -78,55 +78,55 @@ template <class Numbers, int panels, int tokens>
 static void multiply_tile(const Tile& tile) {
   constexpr int vectors = panels * kPanelVectors;
   F sums[tokens][vectors];
-  each<0, tokens>([&](auto token) RWKV_LAMBDA_INLINE {
-    each<0, vectors>([&](auto v) RWKV_LAMBDA_INLINE { sums[token.value][v.value] = zero(); });
+  unroll<0, tokens>([&](auto token) RWKV_LAMBDA_INLINE {
+    unroll<0, vectors>([&](auto v) RWKV_LAMBDA_INLINE { sums[token.value][v.value] = zero(); });
   });
   if (!tile.first) {
-    each<0, tokens>([&](auto token) RWKV_LAMBDA_INLINE {
-      each<0, vectors>([&](auto v) RWKV_LAMBDA_INLINE {
+    unroll<0, tokens>([&](auto token) RWKV_LAMBDA_INLINE {
+      unroll<0, vectors>([&](auto v) RWKV_LAMBDA_INLINE {
         sums[token.value][v.value] = load(tile.sums + (token.value * vectors + v.value) * kLanes);
       });
     });
   }
   const float* weights[panels];
   uintptr_t ahead[panels];
-  each<0, panels>([&](auto panel) RWKV_LAMBDA_INLINE {
+  unroll<0, panels>([&](auto panel) RWKV_LAMBDA_INLINE {
     weights[panel.value] = reinterpret_cast<const float*>(tile.weights[panel.value]);
     ahead[panel.value] = tile.ahead[panel.value];
   });
   const float* x = tile.x;
   const auto step = [&](auto offset) RWKV_LAMBDA_INLINE {
     F numbers[vectors];
-    each<0, vectors>([&](auto v) RWKV_LAMBDA_INLINE {
+    unroll<0, vectors>([&](auto v) RWKV_LAMBDA_INLINE {
       constexpr int panel = v.value / kPanelVectors;
       constexpr int at = offset.value * static_cast<int>(kPanelRows) + v.value % kPanelVectors * kLanes;
       numbers[v.value] = load(weights[panel] + at);
     });
-    each<0, tokens>([&](auto token) RWKV_LAMBDA_INLINE {
+    unroll<0, tokens>([&](auto token) RWKV_LAMBDA_INLINE {
       const F by = broadcast(x[offset.value * tokens + token.value]);
-      each<0, vectors>([&](auto v) RWKV_LAMBDA_INLINE {
+      unroll<0, vectors>([&](auto v) RWKV_LAMBDA_INLINE {
         F& sum = sums[token.value][v.value];
         sum = Numbers::add_product(sum, numbers[v.value], by);
       });
     });
   };
   const auto advance = [&](auto steps) RWKV_LAMBDA_INLINE {
-    each<0, panels>([&](auto panel) RWKV_LAMBDA_INLINE { weights[panel.value] += steps.value * kPanelRows; });
+    unroll<0, panels>([&](auto panel) RWKV_LAMBDA_INLINE { weights[panel.value] += steps.value * kPanelRows; });
     x += steps.value * tokens;
   };
   size_t left = tile.steps;
   for (; left >= 2; left -= 2) {
-    each<0, panels>([&](auto panel) RWKV_LAMBDA_INLINE {
+    unroll<0, panels>([&](auto panel) RWKV_LAMBDA_INLINE {
       prefetch_far(ahead[panel.value]);
       ahead[panel.value] += tile.ahead_stride;
     });
-    step(Index<0>{});
-    step(Index<1>{});
-    advance(Index<2>{});
+    step(Constant<0>{});
+    step(Constant<1>{});
+    advance(Constant<2>{});
   }
-  if (left != 0) step(Index<0>{});
-  each<0, tokens>([&](auto token) RWKV_LAMBDA_INLINE {
-    each<0, vectors>([&](auto v) RWKV_LAMBDA_INLINE {
+  if (left != 0) step(Constant<0>{});
+  unroll<0, tokens>([&](auto token) RWKV_LAMBDA_INLINE {
+    unroll<0, vectors>([&](auto v) RWKV_LAMBDA_INLINE {
       store(tile.sums + (token.value * vectors + v.value) * kLanes, sums[token.value][v.value]);
     });
   });
@@ -149,14 +149,14 @@ static void convert_columns(const uint8_t* panel, size_t begin, size_t end, floa
   size_t column = begin;
   for (; column + 2 <= end; column += 2, to += 2 * kPanelRows) {
     load_two_columns<format>(panel, column, first, second);
-    each<0, kPanelVectors>([&](auto v) RWKV_LAMBDA_INLINE {
+    unroll<0, kPanelVectors>([&](auto v) RWKV_LAMBDA_INLINE {
       store(to + v.value * kLanes, first[v.value]);
       store(to + kPanelRows + v.value * kLanes, second[v.value]);
     });
   }
   if (column < end) {
     load_last_column<format>(panel, column, first);
-    each<0, kPanelVectors>([&](auto v) RWKV_LAMBDA_INLINE { store(to + v.value * kLanes, first[v.value]); });
+    unroll<0, kPanelVectors>([&](auto v) RWKV_LAMBDA_INLINE { store(to + v.value * kLanes, first[v.value]); });
   }
 }
 

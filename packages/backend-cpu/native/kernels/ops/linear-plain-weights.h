@@ -26,43 +26,13 @@ constexpr int kSumVectors = 12;
 /** Up to here the stream reads rows of x where they are: one pointer for each token. */
 constexpr int kStridedTokens = 4;
 
-template <int number>
-struct Index {
-  static constexpr int value = number;
-};
-
-/** body(Index<begin>), …, body(Index<end - 1>): a loop that is unrolled whatever the compiler thinks of its size. */
-template <int begin, int end, class Body>
-RWKV_INLINE void each(const Body& body) {
-  if constexpr (begin < end) {
-    body(Index<begin>{});
-    each<begin + 1, end>(body);
-  }
-}
-
 /** Any address may be prefetched, also one past the end of the weights: it is a number here, not a pointer. */
 RWKV_INLINE void prefetch_near(uintptr_t address) {
-#if defined(_MSC_VER) && !defined(__clang__)
-#if defined(RWKV_AVX512) || defined(RWKV_AVX2)
-  _mm_prefetch(reinterpret_cast<const char*>(address), _MM_HINT_T0);
-#else
-  (void)address;
-#endif
-#else
   __builtin_prefetch(reinterpret_cast<const void*>(address), 0, 3);
-#endif
 }
 /** Into the second-level cache only. */
 RWKV_INLINE void prefetch_far(uintptr_t address) {
-#if defined(_MSC_VER) && !defined(__clang__)
-#if defined(RWKV_AVX512) || defined(RWKV_AVX2)
-  _mm_prefetch(reinterpret_cast<const char*>(address), _MM_HINT_T1);
-#else
-  (void)address;
-#endif
-#else
   __builtin_prefetch(reinterpret_cast<const void*>(address), 0, 2);
-#endif
 }
 
 RWKV_INLINE uint32_t panel_count(const PackedMatrix& weight) {
@@ -115,7 +85,7 @@ template <Format format>
 RWKV_INLINE void load_two_columns(const uint8_t* panel, size_t column, F first[kPanelVectors],
                                   F second[kPanelVectors]) {
   const uint8_t* p = panel + column_bytes<format>(column);
-  each<0, kPanelVectors>([&](auto v) RWKV_LAMBDA_INLINE {
+  unroll<0, kPanelVectors>([&](auto v) RWKV_LAMBDA_INLINE {
     constexpr size_t at = static_cast<size_t>(v.value) * kLanes;
     if constexpr (format == Format::f32) {
       first[at / kLanes] = load(reinterpret_cast<const float*>(p) + at);
@@ -133,7 +103,7 @@ RWKV_INLINE void load_two_columns(const uint8_t* panel, size_t column, F first[k
 template <Format format>
 RWKV_INLINE void load_last_column(const uint8_t* panel, size_t column, F numbers[kPanelVectors]) {
   const uint8_t* p = panel + column_bytes<format>(column);
-  each<0, kPanelVectors>([&](auto v) RWKV_LAMBDA_INLINE {
+  unroll<0, kPanelVectors>([&](auto v) RWKV_LAMBDA_INLINE {
     constexpr size_t at = static_cast<size_t>(v.value) * kLanes;
     if constexpr (format == Format::f32) numbers[at / kLanes] = load(reinterpret_cast<const float*>(p) + at);
     else if constexpr (format == Format::f16) numbers[at / kLanes] = load_f16(reinterpret_cast<const uint16_t*>(p) + at);

@@ -14,6 +14,8 @@
  * the stride of x was. As bf16: [ceil(K / 2)][tokens of the group][2], an odd last column paired with zero.
  */
 
+#include "unroll.h"
+
 #include "linear-plain-weights.h"
 #include "linear-plain-prepare.h"
 #include "linear-plain-stream.h"
