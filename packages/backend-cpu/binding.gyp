@@ -8,7 +8,6 @@
     'xcode_settings': {
       'CLANG_CXX_LANGUAGE_STANDARD': 'c++17',
       'CLANG_CXX_LIBRARY': 'libc++',
-      'GCC_ENABLE_CPP_EXCEPTIONS': 'NO',
       'GCC_ENABLE_CPP_RTTI': 'NO',
       'GCC_OPTIMIZATION_LEVEL': '3',
       'GCC_SYMBOLS_PRIVATE_EXTERN': 'YES',
@@ -42,6 +41,13 @@
         'NODE_ADDON_API_DISABLE_DEPRECATED',
         'RWKV_CPU_VERSION="<!(node -p "require(\'./package.json\').version")"',
       ],
+      # The engine catches what the system's threads throw; Node-API's functions return their errors.
+      'cflags!': ['-fno-exceptions'],
+      'cflags_cc!': ['-fno-exceptions'],
+      'cflags_cc': ['-fexceptions'],
+      'xcode_settings': { 'GCC_ENABLE_CPP_EXCEPTIONS': 'YES' },
+      'msvs_settings': { 'VCCLCompilerTool': { 'ExceptionHandling': 1 } },
+      'defines!': ['_HAS_EXCEPTIONS=0'],
       'dependencies': ['rwkv_cpu_scalar'],
       'conditions': [
         ['target_arch=="x64"', {

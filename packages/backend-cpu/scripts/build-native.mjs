@@ -120,7 +120,7 @@ function findTools() {
   const python = first([process.env.npm_config_python, process.env.PYTHON, 'python3', 'python']);
   if (python === undefined) missing.push('Python 3');
   if (missing.length > 0) {
-    throw new CannotBuild(`${missing.join(' and ')} not found; install ${buildTools()}`);
+    throw new CannotBuild(`${new Intl.ListFormat('en').format(missing)} not found; install ${buildTools()}`);
   }
   const [cxx, cc] = found;
   return {
@@ -165,7 +165,7 @@ function runNodeGyp({ platform, verbose, environment }) {
   ];
   const result = spawnSync(
     command,
-    [...prefix, 'configure', 'build', ...options, ...(verbose ? ['--verbose'] : [])],
+    [...prefix, 'configure', 'build', ...options, verbose ? '--verbose' : '--loglevel=error'],
     {
       cwd: packageFolder,
       encoding: 'utf8',
@@ -244,7 +244,7 @@ function main() {
       );
       return process.env.CI === 'true' ? 1 : 0;
     }
-    console.error(error.output ?? '');
+    if (error.output) console.error(error.output);
     console.error(`backend-cpu: ${error.message}.`);
     return 1;
   }

@@ -26,7 +26,7 @@ async function loads() {
 async function build() {
   const again = `node ${JSON.stringify(join(packageFolder, 'scripts/build-native.mjs'))}`;
   console.log(
-    `No prebuilt native backend loads on ${platformName()}; building from source, which takes a minute or two.`,
+    `No prebuilt native backend loads on ${platformName()}; building from source, which takes some minutes.`,
   );
   try {
     const { buildNative } = await import('./build-native.mjs');
@@ -37,7 +37,7 @@ async function build() {
         `It was built but does not load; see what creating the backend says, and: ${again} --force`,
       );
   } catch (error) {
-    console.warn(error.output ?? '');
+    if (error.output) console.warn(error.output);
     console.warn(`The native CPU backend was not built: ${error.message}.\nTo try again: ${again}`);
   }
 }

@@ -36,11 +36,14 @@ export const instructionSets = {
 export const commonFlags = [
   '-ffp-contract=off',
   '-fvisibility=hidden',
-  '-fno-exceptions',
   '-fno-rtti',
   '-Wall',
   '-Wextra',
 ];
+
+/** Kernels never fail. The engine does: the system may give no more threads, which C++ says by an exception. */
+const kernelFlags = ['-fno-exceptions'];
+export const engineFlags = ['-fexceptions'];
 
 export const sourceFolders = ['native/addon', 'native/engine', 'native/kernels'];
 
@@ -60,7 +63,7 @@ export function instructionSetSource(name) {
 export function instructionSetFlags(name) {
   const flags = Object.values(instructionSets).find((sets) => name in sets)?.[name];
   if (flags === undefined) throw new Error(`no instruction set ${name}`);
-  return flags;
+  return [...kernelFlags, ...flags];
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -19,6 +19,7 @@ import { parseArgs } from 'node:util';
 import { addonObjects, CannotBuild } from './build-native.mjs';
 import {
   commonFlags,
+  engineFlags,
   instructionSetFlags,
   instructionSets,
   instructionSetSource,
@@ -137,7 +138,7 @@ function makeBuild({ arch, sanitize }) {
     folder,
     nm: emulator === undefined ? 'nm' : compiler.replace(/g\+\+$/, 'nm'),
     compileAll: (items) =>
-      inParallel(items, async ({ source, flags: more = [] }) => {
+      inParallel(items, async ({ source, flags: more = engineFlags }) => {
         const object = join(folder, `${source.replaceAll('/', '_')}.o`);
         const command = [compiler, ...flags, ...sanitizeFlags, ...more, '-c', source];
         if (isCurrent(object, command)) return object;
