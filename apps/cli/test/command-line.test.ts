@@ -48,6 +48,7 @@ const mistakes: readonly (readonly [readonly string[], number, string, RegExp])[
   [['generate', 'a', '--prompt', 'b'], 2, 'USAGE', /one prompt/],
   [['generate', 'a', '-n', '1e9'], 2, 'USAGE', /whole number/],
   [['generate', 'a', '--backend', 'abacus'], 2, 'USAGE', /no backend 'abacus'.*reference/],
+  [['generate', 'a', '--threads', '0'], 2, 'USAGE', /--threads.*1 to 256/],
   [['generate', 'a', '--ban', '256'], 2, 'USAGE', /--ban.*0 to 255, got 256/],
   [['generate', 'a', '--override', 'x'], 2, 'USAGE', /FIELD=VALUE/],
   [['generate', 'a', '--greedy', '-t', '1'], 2, 'USAGE', /exclude each other/],

@@ -11,7 +11,7 @@ import {
   readExpected,
   worstDifference,
 } from './golden.js';
-import { runCli, runJson } from './run-cli.js';
+import { nativeInstructions, runCli, runJson } from './run-cli.js';
 
 interface Logits {
   readonly version: string;
@@ -31,17 +31,21 @@ const logitsOf = (args: readonly string[]): Promise<Logits> =>
   runJson(['logits', ...args]) as Promise<Logits>;
 
 describe.skipIf(goldenFolder === undefined)(goldenTitle('logits of the golden models'), () => {
-  it.for(goldenModels)('$id', async ({ path, expected, version }) => {
+  it.for(goldenModels)('$id', async ({ id, path, expected, version }) => {
     const tokens = readExpected(expected, 's17.tokens');
     const truth = readExpected(expected, 's17.logits');
     const args = ['--model', path, '--tokens', tokens.join(','), '--all', '--backend'];
-    const [exact, single] = await Promise.all([
+    const [exact, ...single] = await Promise.all([
       logitsOf([...args, 'reference-f64']),
       logitsOf([...args, 'reference']),
+      ...(nativeInstructions.length > 0 ? [logitsOf([...args, 'cpu'])] : []),
     ]);
     expect(exact).toMatchObject({ version, tokens, rows: 17, vocabularySize: truth.length / 17 });
     expect(worstDifference(exact.logits.flat(), truth)).toBeLessThan(1e-10);
-    expect(worstDifference(single.logits.flat(), truth)).toBeLessThan(3e-4);
+    // Processors that multiply bf16 may round activations to it, of which 8 bits are kept.
+    const bounds = [3e-4, id.endsWith('bf16') ? 0.1 : 3e-4];
+    for (const [index, { logits }] of single.entries())
+      expect(worstDifference(logits.flat(), truth)).toBeLessThan(bounds[index]!);
   });
 
   it.for(goldenModels.filter(({ id }) => /^(v4|v5\.2|v6|v7) fp32/.test(id)))(

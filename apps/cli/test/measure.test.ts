@@ -1,6 +1,6 @@
 /** `rwkv perplexity`, `bench` and `doctor`. */
 import { describe, expect, it } from 'vitest';
-import { runCli, runJson } from './run-cli.js';
+import { nativeInstructions, runCli, runJson } from './run-cli.js';
 
 interface Perplexity {
   readonly tokens: number;
@@ -60,20 +60,31 @@ describe('rwkv bench', () => {
     const [json, people] = await Promise.all([runJson(args), runCli(args)]);
     const rates = [expect.any(Number), expect.any(Number), expect.any(Number)] as unknown[];
     expect(json).toMatchObject({
-      backend: expect.stringContaining('reference') as unknown,
+      backend: expect.stringMatching(/^(cpu|reference) /) as unknown,
+      weightBytes: expect.any(Number) as unknown,
       results: [
         { test: 'prefill 8', tokens: 8, rates },
         { test: 'decode, batch 1', tokens: 2, rates },
         { test: 'decode, batch 3', tokens: 6, rates },
       ],
     });
-    for (const { rates: all, median } of (
-      json as { results: { rates: number[]; median: number }[] }
-    ).results) {
+    const { results, weightBytes } = json as {
+      weightBytes: number;
+      results: { rates: number[]; median: number; gigabytesPerSecond?: number }[];
+    };
+    const [prefill, ...decodes] = results;
+    expect(prefill).not.toHaveProperty('gigabytesPerSecond');
+    // Every weight once a step, but of the embedding only the rows of the tokens.
+    for (const [index, { median, gigabytesPerSecond = 0 }] of decodes.entries()) {
+      const stepBytes = (gigabytesPerSecond * 1e9) / (median / [1, 3][index]!);
+      expect(stepBytes / weightBytes).toBeGreaterThan(0.9);
+      expect(stepBytes / weightBytes).toBeLessThan(1);
+    }
+    for (const { rates: all, median } of results) {
       expect(median).toBe([...all].sort((a, b) => a - b)[1]);
       expect(median).toBeGreaterThan(0);
     }
-    expect(people.stdout).toMatch(/^decode, batch 3( +[\d.]+){3}$/m);
+    expect(people.stdout).toMatch(/^decode, batch 3( +[\d.]+){4}$/m);
   });
 });
 
@@ -83,11 +94,12 @@ describe('rwkv doctor', () => {
     expect(report).toMatchObject({
       machine: { node: process.version },
       backends: [
+        { backend: 'cpu', usable: nativeInstructions.length > 0, failed: [] },
         { backend: 'reference', usable: true, failed: [] },
         { backend: 'reference-f64', usable: true, failed: [] },
       ],
     });
-    for (const { passed } of (report as { backends: { passed: number }[] }).backends)
-      expect(passed).toBeGreaterThan(10);
+    const { backends } = report as { backends: { usable: boolean; passed: number }[] };
+    for (const { usable, passed } of backends) if (usable) expect(passed).toBeGreaterThan(10);
   });
 });

@@ -2,9 +2,27 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { RwkvError } from '@rwkv-ts/backend';
+import { availableInstructions } from '@rwkv-ts/backend-cpu';
 
 export const mainFile = fileURLToPath(new URL('../dist/main.js', import.meta.url));
 if (!existsSync(mainFile)) throw new Error(`${mainFile} is missing: run pnpm build first.`);
+
+/** What the native backend can compute with here; nothing where it was not built. */
+export const nativeInstructions = instructionsHere();
+
+function instructionsHere(): readonly string[] {
+  try {
+    return availableInstructions();
+  } catch (error) {
+    if (RwkvError.isInstance(error)) return [];
+    throw error;
+  }
+}
+
+/** Where the addon was not built, every command says so; tests of other things are about those. */
+const nativeIsMissing = nativeInstructions.length === 0;
+const fallbackWarning = /^warning: The native CPU backend .*\n/;
 
 export interface CliResult {
   readonly code: number | null;
@@ -75,6 +93,8 @@ export function runCli(args: readonly string[], options: CliOptions = {}): Promi
     child.on('error', reject);
     child.on('close', (code) => {
       stopWatching();
+      if (nativeIsMissing && environment?.['NODE_OPTIONS'] === undefined)
+        output.stderr = output.stderr.replace(fallbackWarning, '');
       resolve({ code, ...output });
     });
   });
