@@ -2,7 +2,7 @@
  * Nanoseconds of the ops between products, for one token and for many: the best of several runs on one thread, everything
  * in the caches that it fits in.
  *
- * ops.bench [instruction set]
+ * ops.bench [instruction set [op]]
  */
 #include "ops-harness.h"
 
@@ -41,7 +41,13 @@ double best(Body body) {
   return fastest;
 }
 
-void report(const std::string& what, double nanoseconds, double per) {
+std::string wanted;
+
+/** Times `body` and prints it, whole and by part. */
+template <class Body>
+void report(const std::string& what, double per, Body body) {
+  if (what.compare(0, wanted.size(), wanted) != 0) return;
+  const double nanoseconds = best(body);
   printf("%-10s %-34s %10.0f ns %10.1f ns each\n", instructions.c_str(), what.c_str(), nanoseconds, nanoseconds / per);
 }
 
@@ -50,7 +56,7 @@ void bench_norm(const Kernels& kernels, size_t width, uint32_t tokens) {
   for (Block* block : {&x, &weight, &bias}) block->random();
   const NormArgs args{x.view(), out.view(), static_cast<uint32_t>(width), {weight.data(), bias.data(), 1, 1e-5f}};
   report("norm C " + std::to_string(width) + " T " + std::to_string(tokens),
-         best([&] { kernels.norm(args, Step{}, {0, tokens}, scratch()); }), tokens);
+         tokens, [&] { kernels.norm(args, Step{}, {0, tokens}, scratch()); });
 }
 
 void bench_shift_mix(const Kernels& kernels, size_t width, uint32_t count, uint32_t mixes) {
@@ -71,7 +77,7 @@ void bench_shift_mix(const Kernels& kernels, size_t width, uint32_t count, uint3
     args.out[i] = {out.row(i * count), width};
   }
   report("shift-mix C " + std::to_string(width) + " T " + std::to_string(count) + " mixes " + std::to_string(mixes),
-         best([&] { kernels.shift_mix(args, tokens.step, {0, count}, scratch()); }), count);
+         count, [&] { kernels.shift_mix(args, tokens.step, {0, count}, scratch()); });
 }
 
 void bench_wkv4(const Kernels& kernels, size_t width, uint32_t count) {
@@ -82,7 +88,7 @@ void bench_wkv4(const Kernels& kernels, size_t width, uint32_t count) {
   const Wkv4Args args{k.view(), v.view(), out.view(), decay.data(), first.data(), static_cast<uint32_t>(width),
                       {state.data(), 3 * width}};
   report("wkv4 C " + std::to_string(width) + " T " + std::to_string(count),
-         best([&] { kernels.wkv4(args, tokens.step, {0, (width + kWkv4Block - 1) / kWkv4Block}, scratch()); }), count);
+         count, [&] { kernels.wkv4(args, tokens.step, {0, (width + kWkv4Block - 1) / kWkv4Block}, scratch()); });
 }
 
 /** Memory of a head's op, [T, H N] each. */
@@ -121,7 +127,7 @@ void bench_wkv6(const Kernels& kernels, uint32_t heads, uint32_t count) {
   args.head_size = Heads::kSize;
   args.state = {memory.state.data(), memory.state.width};
   report("wkv6 fused" + memory.text(),
-         best([&] { kernels.wkv6(args, memory.tokens.step, {0, heads}, scratch()); }), heads * count);
+         heads * count, [&] { kernels.wkv6(args, memory.tokens.step, {0, heads}, scratch()); });
 }
 
 void bench_wkv7(const Kernels& kernels, uint32_t heads, uint32_t count) {
@@ -146,7 +152,7 @@ void bench_wkv7(const Kernels& kernels, uint32_t heads, uint32_t count) {
   args.head_size = Heads::kSize;
   args.state = {memory.state.data(), memory.state.width};
   report("wkv7 fused" + memory.text(),
-         best([&] { kernels.wkv7(args, memory.tokens.step, {0, heads}, scratch()); }), heads * count);
+         heads * count, [&] { kernels.wkv7(args, memory.tokens.step, {0, heads}, scratch()); });
 }
 
 void bench_activate(const Kernels& kernels, Activation activation, const char* name) {
@@ -154,7 +160,7 @@ void bench_activate(const Kernels& kernels, Activation activation, const char* n
   Block x(1, kWidth), out(1, kWidth);
   x.random(-4, 4);
   const ActivateArgs args{x.view(), out.view(), kWidth, activation};
-  report(std::string(name) + " 3072", best([&] { kernels.activate(args, Step{}, {0, 1}, scratch()); }), kWidth);
+  report(std::string(name) + " 3072", kWidth, [&] { kernels.activate(args, Step{}, {0, 1}, scratch()); });
 }
 
 void bench(const Kernels& kernels) {
@@ -179,6 +185,6 @@ void bench(const Kernels& kernels) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count > 1) return run_tests(2, arguments, bench);
-  return run_tests(1, arguments, bench);
+  if (count > 2) wanted = arguments[2];
+  return run_tests(count, arguments, bench);
 }

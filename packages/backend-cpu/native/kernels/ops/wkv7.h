@@ -9,11 +9,16 @@
  *
  * Lanes are key indices. y reads the state after the update, which takes the sums one after the other; written out it is
  * y_i = Σ_j S_ij (w_j r_j) + z_i Σ_j b_j r_j + v_i Σ_j k_j r_j, so both sums over a row come from the state before the
- * update, side by side, and four rows share the shuffles of their eight sums. A token is one pass over S.
+ * update, side by side, and four rows share the shuffles of their eight sums. A token is one walk over S.
  *
- * A unit is one (sequence, head), head fastest; its S stays in the first cache for all tokens of the sequence. Scratch
- * holds six rows of N numbers, so N is at most kMaxHeadSize.
+ * A unit is one (sequence, head), head fastest. Preparation and finish are short chains of dependent operations, so they
+ * run for several tokens or heads at a time, whose chains overlap. A head's S stays in the first cache for kTokenBlock
+ * tokens; then comes the next head, because a row of every input is a page of its own and its other heads are near.
+ * Scratch holds at most kMaxTogether times six rows of about N numbers, so N is at most kMaxHeadSize.
  */
+
+constexpr size_t kTokenBlock = 16;
+constexpr size_t kMaxTogether = 8;
 
 /** One token of one head, [N] each. */
 struct Wkv7Token {
@@ -26,13 +31,15 @@ struct Wkv7Token {
   float* y;
   /** Σ b r and Σ k r. */
   float b_r, k_r;
+  /** S, and the token's and the head's place in rows. */
+  float* state;
+  size_t t, start;
 };
 
-/** Rows [i, i + kRows) of S, kRows at most 4. */
-template <int kRows, size_t kSize>
-RWKV_INLINE void wkv7_rows(const Wkv7Token& token, float* state, size_t i, size_t head_size) {
-  const size_t size = kSize ? kSize : head_size;
-  float* lines = state + i * size;
+/** z and the first term of y for rows [i, i + kRows) of S, kRows at most 4; writes 4 numbers of each. */
+template <int kRows>
+RWKV_INLINE void wkv7_sums(const Wkv7Token& token, float* z, size_t i, size_t size) {
+  const float* lines = token.state + i * size;
   F sums[8];
   for (F& one : sums) one = zero();
   for_columns(size, [&](size_t j, auto lanes) RWKV_LAMBDA_INLINE {
@@ -44,12 +51,17 @@ RWKV_INLINE void wkv7_rows(const Wkv7Token& token, float* state, size_t i, size_
       sums[4 + row] = fma(old, wr, sums[4 + row]);
     }
   });
-  float totals[8];
-  sums_of_eight(sums, totals);
+  sums_of_eight(sums, z + i, token.y + i);
+}
+
+/** Rows [i, i + kRows) of S ← S diag(w) + z bᵀ + v kᵀ. */
+template <int kRows>
+RWKV_INLINE void wkv7_update(const Wkv7Token& token, const float* z, size_t i, size_t size) {
+  float* lines = token.state + i * size;
+  F removed[kRows], value[kRows];
   for (int row = 0; row < kRows; row++) {
-    const float v = token.v[i + row];
-    const float z = totals[row];
-    token.y[i + row] = totals[4 + row] + (z * token.b_r + v * token.k_r);
+    removed[row] = broadcast(z[i + row]);
+    value[row] = broadcast(token.v[i + row]);
   }
   for_columns(size, [&](size_t j, auto lanes) RWKV_LAMBDA_INLINE {
     const F w = lanes.read(token.w + j);
@@ -57,22 +69,70 @@ RWKV_INLINE void wkv7_rows(const Wkv7Token& token, float* state, size_t i, size_
     const F k = lanes.read(token.k + j);
     for (int row = 0; row < kRows; row++) {
       float* place = lines + row * size + j;
-      const F added = fma(broadcast(totals[row]), b, broadcast(token.v[i + row]) * k);
-      lanes.write(place, fma(lanes.read(place), w, added));
+      lanes.write(place, fma(lanes.read(place), w, fma(removed[row], b, value[row] * k)));
     }
   });
 }
 
+/** w, b and k in registers, where a row is few enough vectors. */
+template <int kVectors>
+struct Wkv7Short {
+  F w[kVectors], b[kVectors], k[kVectors];
+
+  RWKV_INLINE explicit Wkv7Short(const Wkv7Token& token) {
+    for (int j = 0; j < kVectors; j++) {
+      w[j] = load(token.w + j * kLanes);
+      b[j] = load(token.b + j * kLanes);
+      k[j] = load(token.k + j * kLanes);
+    }
+  }
+
+  RWKV_INLINE void update(const Wkv7Token& token, const float* z, size_t i) const {
+    float* line = token.state + i * kVectors * kLanes;
+    const F removed = broadcast(z[i]);
+    const F value = broadcast(token.v[i]);
+    for (int j = 0; j < kVectors; j++) {
+      store(line + j * kLanes, fma(load(line + j * kLanes), w[j], fma(removed, b[j], value * k[j])));
+    }
+  }
+};
+
+/** One token of one head: S and y. `z` is memory for N + 3 numbers. */
 template <size_t kSize>
-RWKV_INLINE void wkv7_token(const Wkv7Token& token, float* state, size_t head_size) {
+RWKV_INLINE void wkv7_token(const Wkv7Token& token, float* z, size_t head_size) {
   const size_t size = kSize ? kSize : head_size;
-  const size_t fours = size / 4 * 4;
-  for (size_t i = 0; i < fours; i += 4) wkv7_rows<4, kSize>(token, state, i, size);
-  for (size_t i = fours; i < size; i++) wkv7_rows<1, kSize>(token, state, i, size);
+  constexpr int kVectors = kSize / kLanes;
+  if constexpr (kVectors > 0 && kVectors <= 4) {
+    // The sums of eight rows, whose latency is long, overlap; more at once would wait for S to come from the second cache.
+    const Wkv7Short<kVectors> row(token);
+    for (size_t i = 0; i < size; i += 8) {
+      wkv7_sums<4>(token, z, i, size);
+      wkv7_sums<4>(token, z, i + 4, size);
+      for (size_t k = i; k < i + 8; k++) row.update(token, z, k);
+    }
+  } else {
+    const size_t fours = size / 4 * 4;
+    for (size_t i = 0; i < fours; i += 4) {
+      wkv7_sums<4>(token, z, i, size);
+      wkv7_update<4>(token, z, i, size);
+    }
+    for (size_t i = fours; i < size; i++) {
+      wkv7_sums<1>(token, z, i, size);
+      wkv7_update<1>(token, z, i, size);
+    }
+  }
+  const F b_r = broadcast(token.b_r);
+  const F k_r = broadcast(token.k_r);
+  for_columns(size, [&](size_t c, auto lanes) RWKV_LAMBDA_INLINE {
+    const F rest = fma(lanes.read(z + c), b_r, lanes.read(token.v + c) * k_r);
+    lanes.write(token.y + c, lanes.read(token.y + c) + rest);
+  });
 }
 
 /** out = (norm_h(y) + bonus v) ⊙ gate, each part only where it is given; column `start` of the row is the head's first. */
-RWKV_INLINE void wkv7_finish(const Wkv7Args& args, const Wkv7Token& token, size_t t, size_t start, size_t size) {
+RWKV_INLINE void wkv7_finish(const Wkv7Args& args, const Wkv7Token& token, size_t size) {
+  const size_t t = token.t;
+  const size_t start = token.start;
   float* out = args.out.row(t) + start;
   const float* gate = args.gate ? args.gate.row(t) + start : nullptr;
   const float* y = token.y;
@@ -90,12 +150,17 @@ RWKV_INLINE void wkv7_finish(const Wkv7Args& args, const Wkv7Token& token, size_
   });
 }
 
+/** Numbers of scratch that one token of one head takes; sums over rows are written four at a time. */
+RWKV_INLINE size_t wkv7_row(size_t size) { return (size + 15) / 16 * 16; }
+
 /** The inputs of token t, from the args or, where those give the raw key, made in `scratch`. */
 RWKV_INLINE Wkv7Token wkv7_prepare(const Wkv7Args& args, size_t t, size_t start, size_t size, float* scratch) {
   float* rows[6];
-  for (int i = 0; i < 6; i++) rows[i] = scratch + i * size;
+  for (int i = 0; i < 6; i++) rows[i] = scratch + i * wkv7_row(size);
   const float* r = args.r.row(t) + start;
   Wkv7Token token{};
+  token.t = t;
+  token.start = start;
   token.w = args.w.row(t) + start;
   token.v = args.v.row(t) + start;
   token.wr = rows[0];
@@ -129,19 +194,50 @@ RWKV_INLINE Wkv7Token wkv7_prepare(const Wkv7Args& args, size_t t, size_t start,
   return token;
 }
 
+/** Tokens and heads whose chains overlap; within a head they are in the order of the sequence. */
+template <size_t kSize>
+struct Wkv7Together {
+  const Wkv7Args& args;
+  float* scratch;
+  size_t size = kSize ? kSize : args.head_size;
+  size_t most = size <= 64 ? kMaxTogether : 1;
+  size_t count = 0;
+  Wkv7Token tokens[kMaxTogether] = {};
+
+  RWKV_INLINE void add(size_t t, size_t start, float* state) {
+    const size_t row = wkv7_row(size);
+    tokens[count] = wkv7_prepare(args, t, start, size, scratch + row + 6 * row * count);
+    tokens[count].state = state;
+    if (++count == most) finish();
+  }
+
+  void finish() {
+    for (size_t i = 0; i < count; i++) wkv7_token<kSize>(tokens[i], scratch, size);
+    for (size_t i = 0; i < count; i++) wkv7_finish(args, tokens[i], size);
+    count = 0;
+  }
+};
+
 template <size_t kSize>
 static void wkv7_units(const Wkv7Args& args, const Step& step, Range units, float* scratch) {
-  const size_t size = kSize ? kSize : args.head_size;
-  for (size_t unit = units.begin; unit < units.end; unit++) {
+  Wkv7Together<kSize> together{args, scratch};
+  const size_t size = together.size;
+  // Units of one sequence at a time.
+  for (size_t unit = units.begin; unit < units.end;) {
     const size_t s = unit / args.heads;
-    const size_t start = unit % args.heads * size;
-    float* state = args.state.slot(step.slots[s]) + start * size;
-    for (size_t t = step.starts[s]; t < step.starts[s + 1]; t++) {
-      const Wkv7Token token = wkv7_prepare(args, t, start, size, scratch);
-      wkv7_token<kSize>(token, state, size);
-      wkv7_finish(args, token, t, start, size);
+    const size_t next = (s + 1) * args.heads;
+    const Range heads{unit % args.heads, (next < units.end ? args.heads : units.end - s * args.heads)};
+    float* state = args.state.slot(step.slots[s]);
+    const size_t end = step.starts[s + 1];
+    for (size_t block = step.starts[s]; block < end; block += kTokenBlock) {
+      const size_t block_end = block + kTokenBlock < end ? block + kTokenBlock : end;
+      for (size_t h = heads.begin; h < heads.end; h++) {
+        for (size_t t = block; t < block_end; t++) together.add(t, h * size, state + h * size * size);
+      }
     }
+    unit = next;
   }
+  together.finish();
 }
 
 void wkv7(const Wkv7Args& args, const Step& step, Range units, uint8_t* scratch) {

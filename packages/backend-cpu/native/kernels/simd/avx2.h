@@ -70,12 +70,14 @@ RWKV_INLINE float largest(F a) {
   const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
 }
-/** out[i] = sum(a[i]); `out` is 8 numbers at any alignment. The order of the sums is this function's own. */
-RWKV_INLINE void sums_of_eight(const F (&a)[8], float* out) {
+/** first[i] = sum(a[i]), second[i] = sum(a[4 + i]), 4 numbers each. The order of the sums is this function's own. */
+RWKV_INLINE void sums_of_eight(const F (&a)[8], float* first, float* second) {
   const auto fours = [](F x, F y, F z, F u) RWKV_LAMBDA_INLINE {
     return _mm256_hadd_ps(_mm256_hadd_ps(x.v, y.v), _mm256_hadd_ps(z.v, u.v));
   };
-  const __m256 low = fours(a[0], a[1], a[2], a[3]);
-  const __m256 high = fours(a[4], a[5], a[6], a[7]);
-  _mm256_storeu_ps(out, _mm256_add_ps(_mm256_permute2f128_ps(low, high, 0x20), _mm256_permute2f128_ps(low, high, 0x31)));
+  const auto whole = [](__m256 x) RWKV_LAMBDA_INLINE {
+    return _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+  };
+  _mm_storeu_ps(first, whole(fours(a[0], a[1], a[2], a[3])));
+  _mm_storeu_ps(second, whole(fours(a[4], a[5], a[6], a[7])));
 }

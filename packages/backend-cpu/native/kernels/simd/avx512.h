@@ -65,8 +65,8 @@ RWKV_INLINE F copy_sign(F magnitude, F sign) {
 /** Sum, and largest, over the lanes. */
 RWKV_INLINE float sum(F a) { return _mm512_reduce_add_ps(a.v); }
 RWKV_INLINE float largest(F a) { return _mm512_reduce_max_ps(a.v); }
-/** out[i] = sum(a[i]); `out` is 8 numbers at any alignment. The order of the sums is this function's own. */
-RWKV_INLINE void sums_of_eight(const F (&a)[8], float* out) {
+/** first[i] = sum(a[i]), second[i] = sum(a[4 + i]), 4 numbers each. The order of the sums is this function's own. */
+RWKV_INLINE void sums_of_eight(const F (&a)[8], float* first, float* second) {
   const auto halves = [](F x, F y) RWKV_LAMBDA_INLINE {
     return _mm512_add_ps(_mm512_mask_blend_ps(0xff00, x.v, y.v), _mm512_shuffle_f32x4(x.v, y.v, 0x4e));
   };
@@ -79,5 +79,7 @@ RWKV_INLINE void sums_of_eight(const F (&a)[8], float* out) {
   const __m512 pairs = _mm512_add_ps(_mm512_unpacklo_ps(even, odd), _mm512_unpackhi_ps(even, odd));
   const __m512 sums = _mm512_add_ps(pairs, _mm512_permute_ps(pairs, 0x4e));
   const __m512i places = _mm512_setr_epi32(0, 1, 4, 5, 8, 9, 12, 13, 0, 0, 0, 0, 0, 0, 0, 0);
-  _mm256_storeu_ps(out, _mm512_castps512_ps256(_mm512_permutexvar_ps(places, sums)));
+  const __m256 ordered = _mm512_castps512_ps256(_mm512_permutexvar_ps(places, sums));
+  _mm_storeu_ps(first, _mm256_castps256_ps128(ordered));
+  _mm_storeu_ps(second, _mm256_extractf128_ps(ordered, 1));
 }

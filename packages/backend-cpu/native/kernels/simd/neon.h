@@ -64,8 +64,8 @@ RWKV_INLINE F copy_sign(F magnitude, F sign) {
 /** Sum, and largest, over the lanes. */
 RWKV_INLINE float sum(F a) { return vaddvq_f32(a.v); }
 RWKV_INLINE float largest(F a) { return vmaxvq_f32(a.v); }
-/** out[i] = sum(a[i]); `out` is 8 numbers at any alignment. The order of the sums is this function's own. */
-RWKV_INLINE void sums_of_eight(const F (&a)[8], float* out) {
-  vst1q_f32(out, vpaddq_f32(vpaddq_f32(a[0].v, a[1].v), vpaddq_f32(a[2].v, a[3].v)));
-  vst1q_f32(out + 4, vpaddq_f32(vpaddq_f32(a[4].v, a[5].v), vpaddq_f32(a[6].v, a[7].v)));
+/** first[i] = sum(a[i]), second[i] = sum(a[4 + i]), 4 numbers each. The order of the sums is this function's own. */
+RWKV_INLINE void sums_of_eight(const F (&a)[8], float* first, float* second) {
+  vst1q_f32(first, vpaddq_f32(vpaddq_f32(a[0].v, a[1].v), vpaddq_f32(a[2].v, a[3].v)));
+  vst1q_f32(second, vpaddq_f32(vpaddq_f32(a[4].v, a[5].v), vpaddq_f32(a[6].v, a[7].v)));
 }

@@ -74,7 +74,10 @@ RWKV_INLINE F copy_sign(F magnitude, F sign) {
 /** Sum, and largest, over the lanes. */
 RWKV_INLINE float sum(F a) { return a.v; }
 RWKV_INLINE float largest(F a) { return a.v; }
-/** out[i] = sum(a[i]). */
-RWKV_INLINE void sums_of_eight(const F (&a)[8], float* out) {
-  for (int i = 0; i < 8; i++) out[i] = a[i].v;
+/** first[i] = sum(a[i]), second[i] = sum(a[4 + i]), 4 numbers each. The order of the sums is this function's own. */
+RWKV_INLINE void sums_of_eight(const F (&a)[8], float* first, float* second) {
+  for (int i = 0; i < 4; i++) {
+    first[i] = a[i].v;
+    second[i] = a[4 + i].v;
+  }
 }
