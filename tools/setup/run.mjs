@@ -43,7 +43,7 @@ function prepare({ quiet }) {
     step('Installing dependencies (once; about half a minute) …');
     pnpm(['install', '--frozen-lockfile', ...(quiet ? ['--reporter=silent'] : [])], { quiet });
   }
-  if (!isBuilt()) step('Building (once; about a minute) …');
+  if (!isBuilt()) step('Building (once; a minute or two) …');
   pnpm(['build', ...(quiet ? ['--output-logs=errors-only'] : [])], { quiet });
 }
 
