@@ -3,5 +3,6 @@
   'type': 'static_library',
   'cflags': ['<@(flags)'],
   'xcode_settings': { 'OTHER_CFLAGS': ['<@(flags)'] },
-  'msvs_settings': { 'VCCLCompilerTool': { 'AdditionalOptions': ['<@(flags)'] } },
+  # clang-cl does without what Windows turns off by default.
+  'msvs_settings': { 'VCCLCompilerTool': { 'AdditionalOptions': ['<@(flags)', '-Wno-unknown-argument'] } },
 }

@@ -16,7 +16,12 @@ import { availableParallelism } from 'node:os';
 import { basename, delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { packageFolder, sourceFolders } from './native-sources.mjs';
+import {
+  instructionSetFlags,
+  instructionSets,
+  packageFolder,
+  sourceFolders,
+} from './native-sources.mjs';
 import { buildTools, platformName } from './platform.mjs';
 
 const require = createRequire(import.meta.url);
@@ -30,7 +35,7 @@ export class CannotBuild extends Error {}
 /** @returns {{ path: string, built: boolean, seconds: number }} */
 export function buildNative({ platform = platformName(), force = false, verbose = false } = {}) {
   const started = performance.now();
-  const compiler = process.platform === 'win32' ? {} : findTools();
+  const compiler = process.platform === 'win32' ? {} : findTools(platform.split('-')[1]);
   return withLock(() => {
     const folder = join(packageFolder, 'prebuilds', platform);
     const path = join(folder, 'rwkv_cpu.node');
@@ -100,7 +105,7 @@ function holderLives(lock) {
 }
 
 /** CC, CXX and PYTHON for node-gyp, which would look for g++ alone. */
-function findTools() {
+function findTools(arch) {
   const works = (command) => spawnSync(command, ['--version'], { encoding: 'utf8' }).status === 0;
   const first = (commands) =>
     commands.find((command) => command !== undefined && works(command.split(' ')[0]));
@@ -120,16 +125,38 @@ function findTools() {
   const python = first([process.env.npm_config_python, process.env.PYTHON, 'python3', 'python']);
   if (python === undefined) missing.push('Python 3');
   if (missing.length > 0) {
-    throw new CannotBuild(`${new Intl.ListFormat('en').format(missing)} not found; install ${buildTools()}`);
+    throw new CannotBuild(
+      `${new Intl.ListFormat('en').format(missing)} not found; install ${buildTools()}`,
+    );
   }
   const [cxx, cc] = found;
+  const unknown = instructionSetsUnknownTo(cxx, arch);
+  if (unknown.length > 0) {
+    throw new CannotBuild(
+      `${cxx} is too old for ${unknown.join(', ')}; g++ 11 and clang 14 know them`,
+    );
+  }
+  // A cross-compiler brings its own archiver: aarch64-linux-gnu-g++ has aarch64-linux-gnu-ar.
+  const archiver = /^(.*-)(?:g|c|clang)\+\+$/.exec(cxx)?.[1]?.concat('ar');
   return {
     CXX: cxx,
     CC: process.env.CC ?? cc ?? cxx,
     PYTHON: python,
     // gyp links with it; the C compiler would leave out the C++ library.
     LINK: process.env.LINK ?? cxx,
+    ...(archiver !== undefined && works(archiver) ? { AR: process.env.AR ?? archiver } : {}),
   };
+}
+
+function instructionSetsUnknownTo(compiler, arch) {
+  const [command, ...options] = compiler.split(' ');
+  const compiles = (flags) =>
+    spawnSync(command, [...options, ...flags, '-std=c++17', '-fsyntax-only', '-x', 'c++', '-'], {
+      input: '',
+    }).status === 0;
+  return Object.keys(instructionSets[arch] ?? {}).filter(
+    (name) => !compiles(instructionSetFlags(name)),
+  );
 }
 
 /** Everything the addon is made of: files, the compiler and its flags. */
@@ -181,9 +208,15 @@ function runNodeGyp({ platform, verbose, environment }) {
     },
   );
   if (result.status === 0) return;
-  const error = new Error(`node-gyp failed${result.error ? `: ${result.error.message}` : ''}`);
-  error.output = `${result.stdout ?? ''}${result.stderr ?? ''}`;
-  throw error;
+  const output = `${result.stdout ?? ''}${result.stderr ?? ''}${result.error?.message ?? ''}`;
+  // Configuring fails where Python, Visual Studio or Node's headers cannot be had; what fails later is our mistake.
+  if (/^gyp ERR! configure error/m.test(output)) {
+    const [, reason] = /^gyp ERR! stack (?:\w*Error: )?(.+)$/m.exec(output) ?? [];
+    throw new CannotBuild(
+      `${reason ?? 'node-gyp cannot configure'} (--verbose tells more); it needs ${buildTools()}`,
+    );
+  }
+  throw Object.assign(new Error('the native build failed'), { output });
 }
 
 /** This package's node-gyp in the repository; on a user's machine the one that comes with every package manager. */
