@@ -9,27 +9,34 @@ export class Memory {
 
   constructor(addon: NativeAddon, limit: number) {
     this.#addon = addon;
-    this.#limit = limit;
+    // Beyond this, sums of bytes would not be exact.
+    this.#limit = Math.min(limit, Number.MAX_SAFE_INTEGER);
   }
 
   get used(): number {
     return this.#used;
   }
 
-  /** @throws BackendError `OUT_OF_MEMORY` */
-  take(bytes: number, what: string): void {
+  /** Counts what is about to be allocated. @throws BackendError `OUT_OF_MEMORY` */
+  reserve(bytes: number, what: string): void {
     const available = this.#limit - this.#used;
     if (bytes > available) throw outOfMemory({ what, expected: available, got: bytes });
-    this.#change(bytes);
+    this.#used += bytes;
+  }
+
+  /** Takes back a count whose allocation failed. */
+  cancel(bytes: number): void {
+    this.#used -= bytes;
+  }
+
+  /** What was counted is there: V8, which aborts when told of absurd sizes, hears only of such. */
+  confirm(bytes: number): void {
+    if (bytes !== 0) this.#addon.adjustMemory(bytes);
   }
 
   give(bytes: number): void {
-    this.#change(-bytes);
-  }
-
-  #change(bytes: number): void {
-    this.#used += bytes;
-    if (bytes !== 0) this.#addon.adjustMemory(bytes);
+    this.#used -= bytes;
+    if (bytes !== 0) this.#addon.adjustMemory(-bytes);
   }
 }
 
@@ -54,13 +61,14 @@ export class Holding {
     { bytes, what }: { readonly bytes: number; readonly what: string },
     allocate: () => Promise<Result> | Result,
   ): Promise<Result> {
-    this.#memory.take(bytes, what);
+    this.#memory.reserve(bytes, what);
     try {
       const result = await allocate();
+      this.#memory.confirm(bytes);
       this.#bytes += bytes;
       return result;
     } catch (cause) {
-      this.#memory.give(bytes);
+      this.#memory.cancel(bytes);
       throw nativeError(cause, { what, got: bytes });
     }
   }

@@ -10,8 +10,8 @@ export interface NativeAddon {
   /** The instruction sets this build holds and this processor runs, best first. */
   instructions(): string[];
   packedBytes(format: number, rows: number, columns: number, isVector: boolean): number;
-  /** Tells V8 about bytes outside its heap. */
-  adjustMemory(change: number): void;
+  /** Tells V8 about bytes outside its heap; returns how many it now knows of. */
+  adjustMemory(change: number): number;
 
   createEngine(
     instructions: string,

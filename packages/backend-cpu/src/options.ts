@@ -42,8 +42,8 @@ export function resolveOptions(options: CpuBackendOptions, addon: NativeAddon): 
   requireInteger('threads', threads, { least: 1, most: largestThreads });
   requireInteger('spinMicroseconds', spinMicroseconds, { least: 0, most: 1e6 });
   if (typeof pin !== 'boolean') throw new TypeError(`pin must be a boolean, got ${typeof pin}.`);
-  if (!(memoryLimit >= 0)) {
-    throw new TypeError(`memoryLimit must be a number of bytes, got ${memoryLimit}.`);
+  if (typeof memoryLimit !== 'number' || !(memoryLimit >= 0)) {
+    throw new TypeError(`memoryLimit must be a number of bytes, got ${String(memoryLimit)}.`);
   }
   const resolved = resolveInstructions(instructions, addon);
   return { threads, instructions: resolved, pin, spinMicroseconds, memoryLimit };
@@ -67,7 +67,7 @@ function requireInteger(
   { least, most }: { readonly least: number; readonly most: number },
 ): void {
   if (Number.isInteger(value) && value >= least && value <= most) return;
-  throw new TypeError(`${name} must be an integer from ${least} to ${most}, got ${value}.`);
+  throw new TypeError(`${name} must be an integer from ${least} to ${most}, got ${String(value)}.`);
 }
 
 /** Two hardware threads of one core share its arithmetic and its path to memory, so cores are what counts. */

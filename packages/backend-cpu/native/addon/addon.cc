@@ -74,10 +74,13 @@ Napi::Value packed_bytes_of(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(bytes));
 }
 
-/** adjustMemory(change): tells V8 of bytes outside its heap. */
+/** adjustMemory(change): tells V8 of bytes outside its heap; returns all that it was told of. */
 Napi::Value adjust_memory(const Napi::CallbackInfo& info) {
-  Napi::MemoryManagement::AdjustExternalMemory(info.Env(), static_cast<int64_t>(number(info, 0)));
-  return info.Env().Undefined();
+  // V8 aborts when told of more than any machine has.
+  constexpr double kMost = 1e15;
+  const double change = number(info, 0);
+  const int64_t bytes = change >= -kMost && change <= kMost ? static_cast<int64_t>(change) : 0;
+  return Napi::Number::New(info.Env(), static_cast<double>(Napi::MemoryManagement::AdjustExternalMemory(info.Env(), bytes)));
 }
 
 // ---- Engine -----------------------------------------------------------------------------------------------------
