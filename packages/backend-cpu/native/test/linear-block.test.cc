@@ -238,11 +238,11 @@ void check_all(const Kernels& kernels) {
       for (const uint32_t rows : {1u, 37u, 43u, 128u, 1000u}) {
         const Problem problem(format, rows, columns);
         for (const uint32_t tokens : {1u, 2u, 5u, 13u, 33u, 257u}) {
-          if (size_t{rows} * columns * tokens <= 32u << 20) check_product(kernels, problem, tokens);
+          if (size_t{rows} * columns * tokens <= 8u << 20) check_product(kernels, problem, tokens);
         }
       }
     }
-    const Problem problem(format, 43, 768);
+    const Problem problem(format, 43, 256);
     for (uint32_t tokens = 1; tokens < 40; ++tokens) check_product(kernels, problem, tokens);
     check_product(kernels, problem, 300);
     for (const uint32_t tokens : {5u, 14u}) check_not_finite(kernels, problem, tokens);
@@ -255,11 +255,11 @@ void check_all(const Kernels& kernels) {
 
 }  // namespace
 
-int main(int count, char** arguments) {
+int main(int argc, char** argv) {
   bool any = false;
   for (size_t i = 0; i < kKernelChoiceCount; ++i) {
     const KernelChoice& choice = kKernelChoices[i];
-    if (count > 1 ? std::string(arguments[1]) != choice.name : !choice.runs_here()) continue;
+    if (argc > 1 ? std::string(argv[1]) != choice.name : !choice.runs_here()) continue;
     any = true;
     instructions = choice.name;
     const int before = failures;

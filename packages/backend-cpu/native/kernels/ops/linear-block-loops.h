@@ -99,17 +99,35 @@ struct UnpackedBlocks {
   const float* scales;
   /** [blocks][16] */
   const float* mins;
+  /** [tokens of the tile][16] */
+  float* sums;
 };
 
-/** Adds `blocks` blocks to sums [kTokens][16]; x is at the first of these blocks. */
+/** Memory that comes next: the loop asks for some lines of it with every block, so that it arrives while numbers are multiplied. */
+struct Ahead {
+  const uint8_t* at;
+  size_t lines_per_block;
+
+  RWKV_INLINE void step() {
+    for (size_t line = 0; line < lines_per_block; ++line, at += 64) prefetch_far(at);
+  }
+};
+
+/** Adds `blocks` blocks of kTilePanels panels to their sums; x is at the first of these blocks. */
 template <class Traits, int kTokens>
-void tile_blocks(const UnpackedBlocks& panel, size_t blocks, const uint8_t* x, float* sums) {
+void tile_blocks(const UnpackedBlocks* panels, size_t blocks, const uint8_t* x, Ahead& ahead) {
   constexpr size_t kRecordBytes = (Traits::kHalves ? 44 : 40) * kTokens;
-  for (int first = 0; first < kRowVectors; first += kTileVectors) {
+  for (int first = 0; first < kRowVectors * kTilePanels; first += kTileVectors) {
+    const UnpackedBlocks* panel[kTileVectors];
+    size_t rows[kTileVectors];
+    for (int v = 0; v < kTileVectors; ++v) {
+      panel[v] = panels + (first + v) / kRowVectors;
+      rows[v] = static_cast<size_t>((first + v) % kRowVectors) * kLanes;
+    }
     F totals[kTileVectors][kTokens];
     unroll<0, kTileVectors>([&](auto v) RWKV_LAMBDA_INLINE {
       unroll<0, kTokens>([&](auto t) RWKV_LAMBDA_INLINE {
-        totals[v.value][t.value] = load(sums + t.value * static_cast<int>(kPanelRows) + (first + v.value) * kLanes);
+        totals[v.value][t.value] = load(panel[v.value]->sums + t.value * kPanelRows + rows[v.value]);
       });
     });
     for (size_t block = 0; block < blocks; ++block) {
@@ -119,10 +137,10 @@ void tile_blocks(const UnpackedBlocks& panel, size_t blocks, const uint8_t* x, f
           [&](auto v) RWKV_LAMBDA_INLINE { begin_block<Traits, kTokens>(dots[v.value], record); });
       unroll<0, 8>([&](auto group) RWKV_LAMBDA_INLINE {
         constexpr int g = decltype(group)::value;
-        const uint8_t* quants = panel.quants + block * 512 + g * 64 + static_cast<size_t>(first) * kLanes * 4;
         Quants q[kTileVectors];
-        unroll<0, kTileVectors>(
-            [&](auto v) RWKV_LAMBDA_INLINE { q[v.value] = load_quants(quants + v.value * kLanes * 4); });
+        unroll<0, kTileVectors>([&](auto v) RWKV_LAMBDA_INLINE {
+          q[v.value] = load_quants(panel[v.value]->quants + block * 512 + g * 64 + rows[v.value] * 4);
+        });
         unroll<0, kTokens>([&](auto t) RWKV_LAMBDA_INLINE {
           unroll<0, kTileVectors>([&](auto v) RWKV_LAMBDA_INLINE {
             auto& dot = dots[v.value][Traits::kHalves ? g / 4 : 0][t.value];
@@ -130,19 +148,20 @@ void tile_blocks(const UnpackedBlocks& panel, size_t blocks, const uint8_t* x, f
           });
         });
       });
+      if (first == 0) ahead.step();
       unroll<0, kTileVectors>([&](auto v) RWKV_LAMBDA_INLINE {
-        const size_t rows = static_cast<size_t>(first + v.value) * kLanes;
         finish_block<Traits, kTokens>(
             dots[v.value], record,
             [&](int half) RWKV_LAMBDA_INLINE {
-              return load(panel.scales + (block * Traits::kScales + half) * kPanelRows + rows);
+              return load(panel[v.value]->scales + (block * Traits::kScales + half) * kPanelRows + rows[v.value]);
             },
-            [&]() RWKV_LAMBDA_INLINE { return load(panel.mins + block * kPanelRows + rows); }, totals[v.value]);
+            [&]() RWKV_LAMBDA_INLINE { return load(panel[v.value]->mins + block * kPanelRows + rows[v.value]); },
+            totals[v.value]);
       });
     }
     unroll<0, kTileVectors>([&](auto v) RWKV_LAMBDA_INLINE {
       unroll<0, kTokens>([&](auto t) RWKV_LAMBDA_INLINE {
-        store(sums + t.value * static_cast<int>(kPanelRows) + (first + v.value) * kLanes, totals[v.value][t.value]);
+        store(panel[v.value]->sums + t.value * kPanelRows + rows[v.value], totals[v.value][t.value]);
       });
     });
   }
@@ -150,12 +169,12 @@ void tile_blocks(const UnpackedBlocks& panel, size_t blocks, const uint8_t* x, f
 
 /** kTokens = tokens, by halving what is left of 1 … kMost. */
 template <class Traits, int kLeast, int kMost>
-RWKV_INLINE void tile_of(size_t tokens, const UnpackedBlocks& panel, size_t blocks, const uint8_t* x, float* sums) {
+RWKV_INLINE void tile_of(size_t tokens, const UnpackedBlocks* panels, size_t blocks, const uint8_t* x, Ahead& ahead) {
   if constexpr (kLeast == kMost) {
-    tile_blocks<Traits, kLeast>(panel, blocks, x, sums);
+    tile_blocks<Traits, kLeast>(panels, blocks, x, ahead);
   } else {
     constexpr int kMiddle = (kLeast + kMost) / 2;
-    if (tokens <= kMiddle) tile_of<Traits, kLeast, kMiddle>(tokens, panel, blocks, x, sums);
-    else tile_of<Traits, kMiddle + 1, kMost>(tokens, panel, blocks, x, sums);
+    if (tokens <= kMiddle) tile_of<Traits, kLeast, kMiddle>(tokens, panels, blocks, x, ahead);
+    else tile_of<Traits, kMiddle + 1, kMost>(tokens, panels, blocks, x, ahead);
   }
 }

@@ -19,6 +19,7 @@ constexpr bool kSameForAllBits = false;
 #endif
 constexpr uint32_t kDirectTokens = 2;
 constexpr int kTileVectors = 1;
+constexpr int kTilePanels = 1;
 
 RWKV_INLINE Quants load_quants(const uint8_t* p) { return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))}; }
 RWKV_INLINE void store_quants(uint8_t* p, Quants q) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), q.v); }
@@ -46,6 +47,7 @@ RWKV_INLINE void store_i8(int8_t* p, F a) {
   _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(shorts, shorts));
 }
 RWKV_INLINE void prefetch(const uint8_t* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
+RWKV_INLINE void prefetch_far(const uint8_t* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1); }
 
 RWKV_INLINE __m256i broadcast_four(const int8_t* x) {
   int32_t four;

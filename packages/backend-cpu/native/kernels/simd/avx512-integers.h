@@ -11,14 +11,15 @@ struct Integers {
   __m512i v;
 };
 
-/** Most tokens that share a pass over weights: accumulators and sums of 12 fill 24 of the 32 registers. */
-constexpr uint32_t kMaxTile = 12;
+/** Most tokens that share a pass over weights: accumulators and sums of 6 tokens fill 24 of the 32 registers. */
+constexpr uint32_t kMaxTile = 6;
 /** Whether an Accumulator is the same for quants of any number of bits. */
 constexpr bool kSameForAllBits = true;
-/** Vectors of rows that a tile works on at once. */
+/** Vectors of rows that a tile works on at once, and the panels they are from. */
 /** Up to so many tokens, quants are unpacked in registers. */
 constexpr uint32_t kDirectTokens = 4;
-constexpr int kTileVectors = 1;
+constexpr int kTileVectors = 2;
+constexpr int kTilePanels = 2;
 
 RWKV_INLINE Quants load_quants(const uint8_t* p) { return {_mm512_loadu_si512(p)}; }
 RWKV_INLINE void store_quants(uint8_t* p, Quants q) { _mm512_storeu_si512(p, q.v); }
@@ -46,6 +47,8 @@ RWKV_INLINE void store_i8(int8_t* p, F a) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.v)));
 }
 RWKV_INLINE void prefetch(const uint8_t* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
+/** For the second-level cache. */
+RWKV_INLINE void prefetch_far(const uint8_t* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1); }
 
 /**
  * Σ (q - offset) x over some columns, for quants of kBits bits. `start` is -offset Σ x. `add` is called in order with the

@@ -18,6 +18,7 @@ constexpr uint32_t kMaxTile = 4;
 constexpr bool kSameForAllBits = false;
 constexpr uint32_t kDirectTokens = 2;
 constexpr int kTileVectors = 2;
+constexpr int kTilePanels = 1;
 
 RWKV_INLINE Quants load_quants(const uint8_t* p) { return {vld1q_u8(p)}; }
 RWKV_INLINE void store_quants(uint8_t* p, Quants q) { vst1q_u8(p, q.v); }
@@ -51,6 +52,7 @@ RWKV_INLINE void store_i8(int8_t* p, F a) {
   memcpy(p, &four, sizeof four);
 }
 RWKV_INLINE void prefetch(const uint8_t* p) { __builtin_prefetch(p); }
+RWKV_INLINE void prefetch_far(const uint8_t* p) { __builtin_prefetch(p, 0, 2); }
 
 template <int kBits>
 RWKV_INLINE int8x16_t signed_quants(Quants q) {

@@ -10,6 +10,7 @@ constexpr uint32_t kMaxTile = 4;
 constexpr bool kSameForAllBits = true;
 constexpr uint32_t kDirectTokens = 1;
 constexpr int kTileVectors = 1;
+constexpr int kTilePanels = 1;
 
 RWKV_INLINE Quants load_quants(const uint8_t* p) {
   Quants q;
@@ -30,6 +31,7 @@ RWKV_INLINE F load_u8(const uint8_t* p) { return {static_cast<float>(*p)}; }
 RWKV_INLINE F load_i8(const uint8_t* p) { return {static_cast<float>(static_cast<int8_t>(*p))}; }
 RWKV_INLINE void store_i8(int8_t* p, F a) { *p = static_cast<int8_t>(a.v); }
 RWKV_INLINE void prefetch(const uint8_t*) {}
+RWKV_INLINE void prefetch_far(const uint8_t*) {}
 
 template <int kBits>
 struct Accumulator {
