@@ -1,6 +1,6 @@
 /**
- * Products with f32, f16 and bf16 weights against sums in double precision; groupings of units, absent and present parts of
- * the epilogue, strides, guard numbers around the output, and NaN and infinity that stay with their token.
+ * Products with f32, f16 and bf16 weights against sums in double precision; groupings of units, absent and present
+ * parts of the epilogue, strides, guard numbers around the output, and NaN and infinity that stay with their token.
  *
  * linear-plain.test [instruction set]
  */
@@ -141,7 +141,7 @@ struct Operands {
   }
 };
 
-/** Runs a product in tasks of `task_units` units, backwards when that is odd; [tokens, out_stride] with guards around. */
+/** A product in tasks of `task_units` units, backwards when that is odd; [tokens, out_stride], guards around. */
 std::vector<float> product(const Kernels& kernels, const PackedMatrix& matrix, Operands& operands,
                            const Epilogue& epilogue, size_t task_units, size_t prepare_rows) {
   std::vector<float> out(operands.tokens * operands.out_stride + 2 * kGuards, kGuard);
@@ -217,6 +217,10 @@ double worst_ratio(const Matrix& matrix, const Operands& operands, const Epilogu
       if (epilogue.residual) value += operands.residual[t * operands.residual_stride + row];
       // The terms of a sum may cancel, and an activation may shrink the sum whose rounding it carries.
       largest = std::fmax(largest, std::fmax(std::fabs(value), std::sqrt(squares)));
+      // An exponential turns what the sum is off by into a share of its result.
+      if (epilogue.activation == Activation::exp || epilogue.activation == Activation::negative_exp) {
+        largest = std::fmax(largest, std::fabs(value) * std::sqrt(squares));
+      }
       const double got = out[kGuards + t * operands.out_stride + row];
       const double apart = std::fabs(got - value);
       if (!(apart <= difference)) difference = apart;

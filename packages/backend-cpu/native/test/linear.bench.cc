@@ -1,10 +1,10 @@
 /**
- * Speed of products with plain weights, of matrices too many for any cache, beside what the machine can do in the same run:
- * GB/s of weights at T = 1 beside a loop that only reads, GFLOP/s of many tokens beside a loop that only multiplies.
- * Each number is the best of a few tries, taken in turns with the reading loop, since other work on a machine only ever slows it
- * down; the rows of x are prepared inside the time. A measuring tool, not a test.
+ * Speed of products with plain weights, of matrices too many for any cache, beside what the machine can do in the same
+ * run: GB/s of weights at T = 1 beside a loop that only reads, GFLOP/s of many tokens beside a loop that only
+ * multiplies. Each number is the best of a few tries, taken in turns with the reading loop, since other work on a
+ * machine only ever slows it down; the rows of x are prepared inside the time. A measuring tool, not a test.
  *
- * linear.bench [instruction set or "best" [formats, such as f16,f32 [tokens, such as 1,16 [C, such as 768,4096 [threads]]]]]
+ * linear.bench [instruction set or "best" [formats, as f16,f32 [tokens, as 1,16 [C, as 768,4096 [threads]]]]]
  */
 #include <sys/mman.h>
 
@@ -33,7 +33,7 @@ namespace {
 
 constexpr size_t kArenaBytes = size_t{1} << 30;
 
-/** One thread's time is its own, so that another program on its core does not count; of several threads it is the clock's. */
+/** One thread's time is its own, so that another program on its core does not count; of several it is the clock's. */
 double seconds(size_t threads) {
   timespec now;
   if (threads == 1 && clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) == 0) {
@@ -211,7 +211,8 @@ Result run(const Kernels& kernels, Format format, Shape shape, uint32_t tokens, 
   uint8_t* const prepared = memory + threads * kThreadScratch;
   const bool two_stages = kernels.linear_prepared_bytes(weight, tokens) > 0;
   const size_t units = kernels.linear_units(weight, tokens);
-  const double guess = static_cast<double>(tokens) * shape.rows * shape.columns * 2 / 100e9 + static_cast<double>(bytes) / 20e9;
+  const double numbers = static_cast<double>(shape.rows) * shape.columns;
+  const double guess = numbers * tokens * 2 / 100e9 + static_cast<double>(bytes) / 20e9;
   const size_t calls = std::max<size_t>(1, std::min<size_t>(matrices, static_cast<size_t>(0.02 / guess)));
   constexpr size_t ahead[] = {1024, 2048, 4096, 8192};
   Result result{1e30, bytes, 0};
@@ -286,14 +287,15 @@ int main(int count, char** arguments) {
         while (format < 2 && name != names[format]) format++;
         for (const std::string& width : widths) {
           const uint32_t channels = static_cast<uint32_t>(atoi(width.c_str()));
-          const Result result = run(*kernels, static_cast<Format>(format), {channels, channels}, tokens, threads, arena, 0.3);
+          const Result result =
+              run(*kernels, static_cast<Format>(format), {channels, channels}, tokens, threads, arena, 0.3);
           const double bandwidth = static_cast<double>(result.bytes_each) / result.seconds_each / 1e9;
           const double arithmetic = 2.0 * tokens * channels * channels / result.seconds_each / 1e9;
           const double limit = std::max(static_cast<double>(result.bytes_each) / result.read_bandwidth,
                                         multiply > 0 ? 2.0 * tokens * channels * channels / multiply : 0) / 1e9;
-          printf("  T %4u  %-4s  [%u, %u]  %8.1f us  %5.1f GB/s (reads %5.1f)  %6.1f GFLOP/s  %5.1f %% of the limit\n", tokens,
-                 names[format], channels, channels, result.seconds_each * 1e6, bandwidth, result.read_bandwidth, arithmetic,
-                 100 * limit / result.seconds_each);
+          printf("  T %4u  %-4s  [%u, %u]  %8.1f us  %5.1f GB/s (reads %5.1f)  %6.1f GFLOP/s  %5.1f %% of the limit\n",
+                 tokens, names[format], channels, channels, result.seconds_each * 1e6, bandwidth,
+                 result.read_bandwidth, arithmetic, 100 * limit / result.seconds_each);
           fflush(stdout);
         }
       }

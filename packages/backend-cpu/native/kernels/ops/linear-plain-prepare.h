@@ -16,7 +16,7 @@ RWKV_INLINE size_t x_steps(const PackedMatrix& weight, uint32_t tokens) {
 }
 
 RWKV_INLINE size_t group_count(uint32_t tokens) {
-  return tokens <= kStreamTokens ? 1 : (tokens - 1) / kTileTokens + 1;
+  return tokens <= kStreamTokens ? 1 : (tokens - 1) / kPlainTileTokens + 1;
 }
 
 /** Four numbers of each of four rows, as four columns: to[i * stride + j] = rows[j][i]. */

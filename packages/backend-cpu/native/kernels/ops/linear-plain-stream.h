@@ -2,19 +2,19 @@
  * Few tokens: sums[t, row] = Σ_k x[t, k] w[row, k] for one panel after another.
  *
  * Weights are read once, in long runs, and asked for well ahead: across the end of a run, and of a page, where the
- * processor's own prefetching stops. A run is a panel's columns whose x stays in the first-level cache, [columns][tokens]
- * or rows at `stride`; with one token it is the whole panel. Up to kRunPanels panels take turns at the same columns, so
- * that x is read from further away once for all of them:
+ * processor's own prefetching stops. A run is a panel's columns whose x stays in the first-level cache,
+ * [columns][tokens] or rows at `stride`; with one token it is the whole panel. Up to kRunPanels panels take turns at
+ * the same columns, so that x is read from further away once for all of them:
  *
  *   for panels in blocks of kRunPanels, for columns in blocks, for panels of the block: a run
  *
- * Within a run each sum has `chains` parts, k mod chains, added in a fixed order when the run ends, so that few sums do not
- * wait for the latency of an addition. Runs depend on K and T alone.
+ * Within a run each sum has `chains` parts, k mod chains, added in a fixed order when the run ends, so that few sums do
+ * not wait for the latency of an addition. Runs depend on K and T alone.
  */
 
 /**
- * How far ahead of the multiplication weights are asked for, in bytes: first into the second-level cache, whose misses may
- * be many, then into the first, whose misses are few and would be the limit if they waited for memory.
+ * How far ahead of the multiplication weights are asked for, in bytes: first into the second-level cache, whose misses
+ * may be many, then into the first, whose misses are few and would be the limit if they waited for memory.
  */
 constexpr size_t kStreamFarAhead = 8192;
 constexpr size_t kStreamAhead = 2048;

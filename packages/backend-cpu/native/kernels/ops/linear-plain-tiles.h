@@ -2,21 +2,21 @@
  * Many tokens: a unit is the product of a block of panels and a block of token groups, walked as
  *
  *   for columns in blocks of about kBlockColumns
- *     for tiles of kTilePanels panels in the block            weights as f32 [columns][16] in the first-level cache
- *       for groups of tokens in the block                     x of the block in the second-level cache
- *         sums [tokens of the group][kTilePanels][16] += x w  all in registers; between blocks of columns in scratch
+ *     for tiles of kPlainTilePanels panels in the block      weights as f32 [columns][16] in the first-level cache
+ *       for groups of tokens in the block                    x of the block in the second-level cache
+ *         sums [tokens of the group][panels][16] += x w      all in registers; between blocks of columns in scratch
  *
- * f16 and bf16 are converted once for each tile and block of columns; f32 and bfloat products read the panels themselves. While
- * a block is multiplied the weights of the next one are asked for, a few lines in each step, so that few groups are bound
- * by the slower of memory and arithmetic, not by their sum.
+ * f16 and bf16 are converted once for each tile and block of columns; f32 and bfloat products read the panels
+ * themselves. While a block is multiplied the weights of the next one are asked for, a few lines in each step, so that
+ * few groups are bound by the slower of memory and arithmetic, not by their sum.
  *
  * A step takes 4 bytes of each token's x and of each row: a column in f32, or two columns of bfloats.
  */
 
 constexpr size_t kBlockColumns = 256;
 /** A unit's tokens and panels: x of a block of columns is 256 KB, sums are 128 KB. */
-constexpr uint32_t kUnitGroups = 264 / kTileTokens;
-constexpr uint32_t kUnitPanels = 8;
+constexpr uint32_t kPlainUnitGroups = 264 / kPlainTileTokens;
+constexpr uint32_t kPlainUnitPanels = 8;
 /** Fewer units than this and threads would wait for the last one. */
 constexpr uint32_t kEnoughUnits = 16;
 
@@ -30,15 +30,15 @@ RWKV_INLINE Tiling tiling_of(const PackedMatrix& weight, uint32_t tokens) {
   const uint32_t panels = panel_count(weight);
   Tiling tiling;
   tiling.groups = static_cast<uint32_t>(group_count(tokens));
-  uint32_t unit_groups = kUnitGroups;
-  tiling.unit_panels = tiling.groups <= 4 ? kTilePanels : kUnitPanels;
+  uint32_t unit_groups = kPlainUnitGroups;
+  tiling.unit_panels = tiling.groups <= 4 ? kPlainTilePanels : kPlainUnitPanels;
   for (;;) {
     tiling.token_blocks = parts_of(tiling.groups, unit_groups);
     tiling.panel_blocks = parts_of(panels, tiling.unit_panels);
     if (tiling.token_blocks * static_cast<uint64_t>(tiling.panel_blocks) >= kEnoughUnits) return tiling;
     if (tiling.unit_panels > 4) tiling.unit_panels /= 2;
-    else if (unit_groups == kUnitGroups && tiling.groups > kUnitGroups / 2) unit_groups = kUnitGroups / 2;
-    else if (tiling.unit_panels > kTilePanels) tiling.unit_panels /= 2;
+    else if (unit_groups == kPlainUnitGroups && tiling.groups > unit_groups / 2) unit_groups /= 2;
+    else if (tiling.unit_panels > kPlainTilePanels) tiling.unit_panels /= 2;
     else return tiling;
   }
 }
@@ -46,7 +46,7 @@ RWKV_INLINE Tiling tiling_of(const PackedMatrix& weight, uint32_t tokens) {
 /** One run of the inner loop. */
 struct Tile {
   /** [steps][16 rows], 4 bytes each. */
-  const uint8_t* weights[kTilePanels];
+  const uint8_t* weights[kPlainTilePanels];
   /** [steps][tokens] */
   const float* x;
   size_t steps;
@@ -54,7 +54,7 @@ struct Tile {
   float* sums;
   bool first;
   /** Asked for on the way: in each second step a line of each, `ahead_stride` bytes after the last one. */
-  uintptr_t ahead[kTilePanels];
+  uintptr_t ahead[kPlainTilePanels];
   size_t ahead_stride;
 };
 
@@ -171,13 +171,14 @@ static void multiply_units(const LinearArgs& args, uint32_t tokens, const float*
   const size_t blocks = columns == 0 ? 1 : (columns - 1) / kBlockColumns + 1;
   const size_t block_columns = (columns / blocks + 15) / 16 * 16 + 16;
   const size_t widest = tokens / tiling.groups + (tokens % tiling.groups != 0 ? 1 : 0);
+  constexpr int most = kPlainTileTokens;
   const TileLoop loops[2][2] = {
-      {tile_loop<Numbers, 1, kTileTokens>(widest), tile_loop<Numbers, 1, kTileTokens>(widest - 1)},
-      {tile_loop<Numbers, kTilePanels, kTileTokens>(widest), tile_loop<Numbers, kTilePanels, kTileTokens>(widest - 1)},
+      {tile_loop<Numbers, 1, most>(widest), tile_loop<Numbers, 1, most>(widest - 1)},
+      {tile_loop<Numbers, kPlainTilePanels, most>(widest), tile_loop<Numbers, kPlainTilePanels, most>(widest - 1)},
   };
   float* const converted = reinterpret_cast<float*>(scratch);
-  float* const all_sums = converted + kTilePanels * block_columns * kPanelRows;
-  constexpr size_t tile_sums = kTileTokens * kTilePanels * kPanelRows;
+  float* const all_sums = converted + kPlainTilePanels * block_columns * kPanelRows;
+  constexpr size_t tile_sums = kPlainTileTokens * kPlainTilePanels * kPanelRows;
 
   for (size_t unit = units.begin; unit < units.end; unit++) {
     const size_t panel_begin = unit % tiling.panel_blocks * tiling.unit_panels;
@@ -188,8 +189,8 @@ static void multiply_units(const LinearArgs& args, uint32_t tokens, const float*
       const size_t end = block + 1 == blocks ? columns : columns * (block + 1) / blocks / 16 * 16;
       const bool last = block + 1 == blocks;
       const size_t ahead_columns = last ? (columns < kBlockColumns ? columns : kBlockColumns) : block_columns;
-      for (size_t panel = panel_begin; panel < panel_end; panel += kTilePanels) {
-        const size_t tile_panels = panel_end - panel < kTilePanels ? panel_end - panel : kTilePanels;
+      for (size_t panel = panel_begin; panel < panel_end; panel += kPlainTilePanels) {
+        const size_t tile_panels = panel_end - panel < kPlainTilePanels ? panel_end - panel : kPlainTilePanels;
         Tile tile;
         tile.steps = (end - begin + step_columns - 1) / step_columns;
         tile.first = begin == 0;
@@ -199,8 +200,8 @@ static void multiply_units(const LinearArgs& args, uint32_t tokens, const float*
           group_bytes = column_bytes<format>(ahead_columns) / unit_groups + 1;
           tile.ahead_stride = group_bytes / (tile.steps / 2) + 1;
         }
-        uintptr_t ahead[kTilePanels];
-        for (size_t i = 0; i < kTilePanels; i++) {
+        uintptr_t ahead[kPlainTilePanels];
+        for (size_t i = 0; i < kPlainTilePanels; i++) {
           const size_t index = i < tile_panels ? i : 0;
           const uint8_t* const weights = args.weight.data + (panel + index) * panel_bytes;
           if constexpr (format == Format::f32 || Numbers::columns == 2) {
@@ -216,9 +217,9 @@ static void multiply_units(const LinearArgs& args, uint32_t tokens, const float*
         for (size_t group = groups.begin; group < groups.end; group++) {
           const Range mine = part(tokens, group, tiling.groups);
           const size_t size = mine.end - mine.begin;
-          for (size_t i = 0; i < kTilePanels; i++) tile.ahead[i] = ahead[i] + (group - groups.begin) * group_bytes;
+          for (size_t i = 0; i < kPlainTilePanels; i++) tile.ahead[i] = ahead[i] + (group - groups.begin) * group_bytes;
           tile.x = x + mine.begin * steps + begin / step_columns * size;
-          const size_t place = (panel - panel_begin) / kTilePanels * unit_groups + (group - groups.begin);
+          const size_t place = (panel - panel_begin) / kPlainTilePanels * unit_groups + (group - groups.begin);
           tile.sums = all_sums + place * tile_sums;
           loops[tile_panels == 1 ? 0 : 1][size == widest ? 0 : 1](tile);
           if (last) finish_tile(args, mine.begin, size, panel, tile_panels, tile.sums);

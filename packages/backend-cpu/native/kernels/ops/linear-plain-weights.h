@@ -5,20 +5,20 @@ constexpr int kPanelVectors = static_cast<int>(kPanelRows) / kLanes;
 
 #if defined(RWKV_AVX512)
 /** A tile of the inner loop is this many panels by this many tokens, its sums all in registers. */
-constexpr int kTilePanels = 2;
-constexpr int kTileTokens = 12;
+constexpr int kPlainTilePanels = 2;
+constexpr int kPlainTileTokens = 12;
 /** Up to here a product is a stream of panels, one panel by all tokens in registers. */
 constexpr int kStreamTokens = 16;
 /** Sums that registers hold beside what the loop needs. */
 constexpr int kSumVectors = 24;
 #elif defined(RWKV_NEON)
-constexpr int kTilePanels = 1;
-constexpr int kTileTokens = 6;
+constexpr int kPlainTilePanels = 1;
+constexpr int kPlainTileTokens = 6;
 constexpr int kStreamTokens = 6;
 constexpr int kSumVectors = 24;
 #else
-constexpr int kTilePanels = 1;
-constexpr int kTileTokens = 6;
+constexpr int kPlainTilePanels = 1;
+constexpr int kPlainTileTokens = 6;
 constexpr int kStreamTokens = 6;
 constexpr int kSumVectors = 12;
 #endif
@@ -106,8 +106,9 @@ RWKV_INLINE void load_last_column(const uint8_t* panel, size_t column, F numbers
   unroll<0, kPanelVectors>([&](auto v) RWKV_LAMBDA_INLINE {
     constexpr size_t at = static_cast<size_t>(v.value) * kLanes;
     if constexpr (format == Format::f32) numbers[at / kLanes] = load(reinterpret_cast<const float*>(p) + at);
-    else if constexpr (format == Format::f16) numbers[at / kLanes] = load_f16(reinterpret_cast<const uint16_t*>(p) + at);
-    else {
+    else if constexpr (format == Format::f16) {
+      numbers[at / kLanes] = load_f16(reinterpret_cast<const uint16_t*>(p) + at);
+    } else {
       F beyond;
       load_bf16_pairs(p + at * 4, numbers[at / kLanes], beyond);
     }

@@ -1,17 +1,17 @@
 /**
  * Products with f32, f16 and bf16 weights: out[t, row] = epilogue(Σ_k x[t, k] w[row, k]).
  *
- * All arithmetic is f32 on exactly converted weights; only bf16 weights of many tokens are multiplied as bf16, x rounded to
- * nearest even, where the instruction set has it (RWKV_BF16). Two loops:
+ * All arithmetic is f32 on exactly converted weights; only bf16 weights of many tokens are multiplied as bf16, x
+ * rounded to nearest even, where the instruction set has it (RWKV_BF16). Two loops:
  *
- *   T <= kStreamTokens   linear-plain-stream.h: a unit is a panel, its weights converted on their way to the multiplier;
- *                        panels are one sequential stream, and the loop is bound by its memory.
+ *   T <= kStreamTokens   linear-plain-stream.h: a unit is a panel, its weights converted on their way to the
+ *                        multiplier; panels are one sequential stream, and the loop is bound by its memory.
  *   T >  kStreamTokens   linear-plain-tiles.h: a unit is a block of panels times a block of tokens, cut for the caches;
  *                        bound by arithmetic.
  *
- * Prepared x: tokens are cut into groups whose sizes differ by at most one (a single group where T <= kStreamTokens), and
- * group after group is stored [K][tokens of the group], so that a step of the inner loop reads consecutive numbers, whatever
- * the stride of x was. As bf16: [ceil(K / 2)][tokens of the group][2], an odd last column paired with zero.
+ * Prepared x: tokens are cut into groups whose sizes differ by at most one (a single group where T <= kStreamTokens),
+ * and group after group is stored [K][tokens of the group], so that a step of the inner loop reads consecutive numbers,
+ * whatever the stride of x was. As bf16: [ceil(K / 2)][tokens of the group][2], an odd last column paired with zero.
  */
 
 #include "unroll.h"
