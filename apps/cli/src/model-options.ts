@@ -156,7 +156,7 @@ function watchUpload(backend: Backend, tell: (weight: HostWeight) => void): Back
     get bytes() {
       return backend.bytes;
     },
-    upload: (weights) => backend.upload(told(weights)),
+    upload: (weights, options) => backend.upload(told(weights), options),
     createStates: (specs, slots) => backend.createStates(specs, slots),
     compile: (program, bindings, limits) => backend.compile(program, bindings, limits),
     [Symbol.asyncDispose]: () => backend[Symbol.asyncDispose](),

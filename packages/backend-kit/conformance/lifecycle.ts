@@ -21,6 +21,7 @@ import {
 } from './session.js';
 import { OpScope } from './op-scope.js';
 import { opBound } from './tolerance.js';
+import { uploadCases } from './upload.js';
 import type { CaseContext, CaseDefinition } from './types.js';
 
 /** embed → shift → add → matmul: a step whose rows depend on the one before it. */
@@ -326,4 +327,4 @@ export const lifecycleCases: readonly CaseDefinition[] = requiring(model.program
   { name: 'bytes are counted, and return to zero', run: bytesReturn },
   { name: 'a throwing source of weights passes through and frees', run: throwingSource },
   { name: 'a failed upload closes its source', run: sourceIsClosed },
-]);
+]).concat(uploadCases);

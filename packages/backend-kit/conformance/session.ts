@@ -47,7 +47,7 @@ export async function open(backend: Backend, options: OpenOptions): Promise<Sess
     for (const handle of made.splice(0).reverse()) await handle[Symbol.asyncDispose]();
   };
   try {
-    const uploaded = await backend.upload(handOver(weights));
+    const uploaded = await backend.upload(handOver(weights), { program });
     made.push(uploaded);
     const states = await backend.createStates(program.states, slots);
     made.push(states);

@@ -42,9 +42,12 @@ export interface Backend extends AsyncDisposable {
    * when the one before needs no host memory any more, or is kept. Formats must be claimed ones, for vectors as for
    * matrices; names must be unique; order is free. If the iterable throws, what was uploaded is freed and the error passes
    * through; if the backend refuses a tensor, it ends the iteration (`return`), frees, and rejects.
+   *
+   * `program` is the one they are for, where the caller knows it: a backend may lay them out as its ops like, and may
+   * ignore it. The weights serve every program all the same, and the program may be any that names some of them.
    * @throws BackendError `UNSUPPORTED_WEIGHT_FORMAT`, `WEIGHT_INVALID`, `OUT_OF_MEMORY`, `DISPOSED`
    */
-  upload(weights: AsyncIterable<HostWeight>): Promise<Weights>;
+  upload(weights: AsyncIterable<HostWeight>, options?: UploadOptions): Promise<Weights>;
   /**
    * All slots start reset. Specs with a name twice or without positive sizes, and a number of slots below 1, are a
    * `TypeError`: they come from a program, which `validateProgram` has seen.
@@ -60,6 +63,10 @@ export interface Backend extends AsyncDisposable {
    * @throws BackendError `UNSUPPORTED_OP`, `PROGRAM_INVALID`, `OUT_OF_MEMORY`, `DISPOSED`
    */
   compile(program: Program, bindings: Bindings, limits: Limits): Promise<Executable>;
+}
+
+export interface UploadOptions {
+  readonly program?: Program;
 }
 
 export interface Bindings {

@@ -40,7 +40,7 @@ export async function createLanguageModel({
   fingerprint,
 }: CreateLanguageModelOptions): Promise<LanguageModel> {
   const program = lower(buildProgram(config), backend.supports.ops);
-  const uploaded = await backend.upload(weights);
+  const uploaded = await backend.upload(weights, { program });
   return new ProgramModel({ program, backend, uploaded, limits, fingerprint: fingerprint() });
 }
 

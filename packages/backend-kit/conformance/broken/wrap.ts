@@ -73,9 +73,9 @@ export function createBroken(fault: Fault): Backend {
     get bytes() {
       return bytes(right.bytes);
     },
-    upload: (weights) => {
+    upload: (weights, options) => {
       const source = fault.weights?.(weights) ?? weights;
-      return right.upload(fault.weight ? mapWeights(source, fault.weight) : source);
+      return right.upload(fault.weight ? mapWeights(source, fault.weight) : source, options);
     },
     createStates: async (specs, slots) => {
       const states = await right.createStates(specs, slots);
