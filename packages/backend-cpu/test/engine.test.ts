@@ -172,7 +172,9 @@ describe('memory', () => {
     expect(told() - before).toBeGreaterThan(0.9 * held);
     await model[Symbol.asyncDispose]();
     expect(told() - before).toBeLessThan(0.1 * held);
-    expect(loadNative().adjustMemory(2 ** 64)).toBe(loadNative().adjustMemory(NaN));
+    // V8 itself aborts the process on such numbers.
+    for (const absurd of [2 ** 64, -(2 ** 64), NaN]) loadNative().adjustMemory(absurd);
+    expect(told() - before).toBeLessThan(0.1 * held);
   });
 
   const threadsNow = () => readdirSync('/proc/self/task').length;

@@ -25,10 +25,7 @@ const base = { absent: 0, arena: 1, output: 2, parameters: 3 } as const;
 
 /** The program is valid, and its weights and states are there. */
 export function encodeProgram(program: Program, limits: Limits, names: Names): EncodedProgram {
-  const graph = new Graph(program);
-  const context = { graph, fused: findFused(program) };
-  for (const op of program.ops) encodeOp(op, context);
-  const nodes = schedule(graph.nodes);
+  const nodes = scheduledNodes(program);
   const arena = placeBuffers(nodes, limits);
   const parameters = placeParameters(nodes, names);
 
@@ -61,8 +58,16 @@ export function encodeProgram(program: Program, limits: Limits, names: Names): E
   };
 }
 
+/** The native operations of a program in the order they are sent. */
+export function scheduledNodes(program: Program): Scheduled[] {
+  const graph = new Graph(program);
+  const context = { graph, fused: findFused(program) };
+  for (const op of program.ops) encodeOp(op, context);
+  return schedule(graph.nodes);
+}
+
 /** A buffer lives from the phase that writes it to the last one that reads it, since a phase's nodes run in any order. */
-function placeBuffers(
+export function placeBuffers(
   nodes: readonly Scheduled[],
   limits: Limits,
 ): { offsets: Map<Buffer, number>; floats: number } {

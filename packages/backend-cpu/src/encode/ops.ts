@@ -266,7 +266,10 @@ const encoders: Encoders = {
   },
   linear: (op, { graph }) => {
     const x = graph.read(op.x);
-    const [gate, residual] = [op.gate && graph.read(op.gate), op.residual && graph.read(op.residual)];
+    const [gate, residual] = [
+      op.gate && graph.read(op.gate),
+      op.residual && graph.read(op.residual),
+    ];
     linear(graph, {
       weight: op.weight,
       x,
