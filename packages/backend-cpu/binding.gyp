@@ -50,6 +50,9 @@
       'defines!': ['_HAS_EXCEPTIONS=0'],
       'dependencies': ['rwkv_cpu_scalar'],
       'conditions': [
+        ['OS=="linux"', {
+          'ldflags': ['-Wl,--version-script=<(module_root_dir)/native/exports.map'],
+        }],
         ['target_arch=="x64"', {
           'dependencies': ['rwkv_cpu_avx2', 'rwkv_cpu_avxvnni', 'rwkv_cpu_avx512', 'rwkv_cpu_avx512bf16'],
         }],

@@ -39,7 +39,7 @@ export function testPrograms() {
     .sort()
     .map((file) => ({
       name: file.slice(0, -'.test.cc'.length),
-      takesInstructions: /\bargv\b/.test(readFileSync(join(testFolder, file), 'utf8')),
+      takesInstructions: /\bmain\(int\b/.test(readFileSync(join(testFolder, file), 'utf8')),
     }));
 }
 
