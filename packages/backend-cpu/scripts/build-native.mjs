@@ -166,7 +166,8 @@ function sourcesHash({ CXX }) {
   for (const folder of [...sourceFolders, 'native']) {
     const recursive = folder !== 'native';
     for (const name of readdirSync(join(packageFolder, folder), { recursive }).sort()) {
-      if (/\.(?:cc|h|gypi|map)$/.test(name)) add(name, readFileSync(join(packageFolder, folder, name)));
+      if (/\.(?:cc|h|gypi|map)$/.test(name))
+        add(name, readFileSync(join(packageFolder, folder, name)));
     }
   }
   for (const name of ['binding.gyp', 'scripts/native-sources.mjs']) {
