@@ -2,8 +2,8 @@
  * Which instruction sets this build holds and this processor runs. Compiled for the plainest processor of its
  * architecture, as it runs before anything is known.
  *
- * On x86 both the processor and the operating system are asked: the latter must save the wide registers when it switches
- * threads. macOS turns the AVX-512 ones on only at their first use, so a Mac that has them uses AVX2.
+ * On x86 both the processor and the operating system are asked: the latter must save the wide registers when it
+ * switches threads. macOS turns the AVX-512 ones on only at their first use, so a Mac that has them uses AVX2.
  */
 #include "kernels.h"
 
@@ -126,8 +126,8 @@ bool runs_avx512bf16() { return features().avx512bf16; }
 }  // namespace
 
 const KernelChoice kKernelChoices[] = {
-    // Products of bfloats are not faster than those of f32 on every processor that has them: before plain avx512 only by
-    // their names' order, the engine may choose the other way round.
+    // Products of bfloats are not faster than those of f32 on every processor that has them: before plain avx512 only
+    // by their names' order, the engine may choose the other way round.
     {"avx512bf16", runs_avx512bf16, avx512bf16::table},
     {"avx512", runs_avx512, avx512::table},
     {"avxvnni", runs_avxvnni, avxvnni::table},

@@ -1,6 +1,6 @@
 /**
- * What the tests of the ops share: memory with guards, steps of several sequences, running a kernel in every grouping of
- * its units, and comparing with numbers in double precision.
+ * What the tests of the ops share: memory with guards, steps of several sequences, running a kernel in every grouping
+ * of its units, and comparing with numbers in double precision.
  */
 #pragma once
 
@@ -187,8 +187,8 @@ void run(Kernel<Args> kernel, const Args& args, const Step& step, size_t units, 
 }
 
 /**
- * At most `units` of 2⁻²⁴ of the row's largest magnitude away; NaN and infinity only where expected. `magnitude` is that
- * of the terms, where a narrow row may happen to hold nothing but differences that nearly cancel.
+ * At most `units` of 2⁻²⁴ of the row's largest magnitude away; NaN and infinity only where expected. `magnitude` is
+ * that of the terms, where a narrow row may happen to hold nothing but differences that nearly cancel.
  */
 template <class Expected>
 void expect(const Block& out, Expected expected, double units, const std::string& what, double magnitude = 0) {

@@ -1,6 +1,6 @@
 /**
- * Nanoseconds of the ops between products, for one token and for many: the best of several runs on one thread, everything
- * in the caches that it fits in.
+ * Nanoseconds of the ops between products, for one token and for many: the best of several runs on one thread,
+ * everything in the caches that it fits in.
  *
  * ops.bench [instruction set [op]]
  */

@@ -1,6 +1,6 @@
 /**
- * Ops on rows against their formulas in double precision: odd widths, strides, parts of the units, guards around outputs,
- * several sequences, extreme numbers.
+ * Ops on rows against their formulas in double precision: odd widths, strides, parts of the units, guards around
+ * outputs, several sequences, extreme numbers.
  *
  * ops.test [instruction set]
  */
@@ -33,8 +33,8 @@ double activated(double x, Activation activation) {
 
 /** A few units in the last place at every x, not only relative to a row's largest. */
 void test_activations(const Kernels& kernels) {
-  const float far[] = {0.0f,  -0.0f, 1e-40f, -1e-40f, 1e-20f, 1e30f, -1e30f, 88.7f, 88.8f, -87.4f, -103.9f, -104.1f, 300.0f,
-                       -300.0f, INFINITY, -INFINITY, NAN};
+  const float far[] = {0.0f,  -0.0f, 1e-40f, -1e-40f, 1e-20f, 1e30f, -1e30f, 88.7f, 88.8f, -87.4f, -103.9f,
+                       -104.1f, 300.0f, -300.0f, INFINITY, -INFINITY, NAN};
   constexpr size_t kNear = 40000;
   const size_t width = kNear + std::size(far);
   Block x(1, width);
@@ -115,8 +115,8 @@ void test_element_wise(const Kernels& kernels, size_t width, size_t rows, size_t
     vector.random();
     matrices.random();
     run<RowMatmulArgs>(kernels.row_matmul,
-                       {vector.view(), matrices.view(), out.view(), static_cast<uint32_t>(inputs), columns}, Step{}, rows,
-                       {&out}, "row-matmul " + what);
+                       {vector.view(), matrices.view(), out.view(), static_cast<uint32_t>(inputs), columns}, Step{},
+                       rows, {&out}, "row-matmul " + what);
     expect(out,
            [&](size_t t, size_t c) {
              double sum = 0;
@@ -142,7 +142,8 @@ Expected normalised(const Block& x, const Norm& norm) {
       for (size_t c = start; c < start + size; c++) squares += (x.at(t, c) - mean) * (x.at(t, c) - mean);
       const double scale = 1 / std::sqrt(squares / static_cast<double>(size) + static_cast<double>(norm.eps));
       for (size_t c = start; c < start + size; c++) {
-        rows[t][c] = (x.at(t, c) - mean) * scale * static_cast<double>(norm.weight[c]) + static_cast<double>(norm.bias[c]);
+        const double weight = norm.weight[c];
+        rows[t][c] = (x.at(t, c) - mean) * scale * weight + static_cast<double>(norm.bias[c]);
       }
     }
   }
@@ -167,7 +168,8 @@ void test_norms(const Kernels& kernels, size_t width, uint32_t groups) {
   expect(out, [&](size_t t, size_t c) { return exact[t][c]; }, 33, "norm " + what);
 
   const float eps = 1e-12f;
-  run<L2NormArgs>(kernels.l2_norm, {x.view(), out.view(), columns, groups, eps}, Step{}, kRows, {&out}, "l2-norm " + what);
+  run<L2NormArgs>(kernels.l2_norm, {x.view(), out.view(), columns, groups, eps}, Step{}, kRows, {&out},
+                  "l2-norm " + what);
   const size_t size = width / groups;
   std::vector<double> lengths;
   for (size_t t = 0; t < kRows; t++) {
@@ -182,7 +184,8 @@ void test_norms(const Kernels& kernels, size_t width, uint32_t groups) {
   x.row(4)[width / 2] = NAN;
   x.row(6)[0] = INFINITY;
   const std::vector<float> clean = out.copy();
-  run<L2NormArgs>(kernels.l2_norm, {x.view(), out.view(), columns, groups, eps}, Step{}, kRows, {&out}, "l2-norm " + what);
+  run<L2NormArgs>(kernels.l2_norm, {x.view(), out.view(), columns, groups, eps}, Step{}, kRows, {&out},
+                  "l2-norm " + what);
   for (const size_t t : {3, 5, 7}) {
     for (size_t c = 0; c < width; c++) {
       if (!std::isfinite(out.at(t, c))) fail("l2-norm " + what + ": NaN of another row");
@@ -256,8 +259,8 @@ void test_shift_mix(const Kernels& kernels, const ShiftCase& form, const std::ve
     expect(shifted, before, 33, what + " shifted");
     expect(difference, [&](size_t t, size_t c) { return before(t, c) - now(t, c); }, 68, what + " difference", 1);
   }
-  run<CommitShiftArgs>(kernels.commit_shift, {args.state, next.data(), args.width}, tokens.step, counts.size(), {&state},
-                       what + " commit");
+  run<CommitShiftArgs>(kernels.commit_shift, {args.state, next.data(), args.width}, tokens.step, counts.size(),
+                       {&state}, what + " commit");
   for (size_t slot = 0; slot < tokens.slot_count; slot++) {
     const auto sequence = std::find(tokens.slots.begin(), tokens.slots.end(), slot) - tokens.slots.begin();
     const auto s = static_cast<size_t>(sequence);

@@ -2,6 +2,8 @@
  * The recurrences, and what is fused around them, against their formulas in double precision: odd head sizes, strides,
  * several sequences, a sequence without tokens, parts of the units, and NaN that stays in its slot.
  *
+ * Over 400 lines because each recurrence is written out a second time, plainly.
+ *
  * recurrences.test [instruction set]
  */
 #include "ops-harness.h"
@@ -26,7 +28,8 @@ Expected numbers_of(const Block& block) {
   return rows;
 }
 
-void expect_rows(const Block& block, const Expected& rows, double units, const std::string& what, double magnitude = 0) {
+void expect_rows(const Block& block, const Expected& rows, double units, const std::string& what,
+                 double magnitude = 0) {
   expect(block, [&](size_t t, size_t c) { return rows[t][c]; }, units, what, magnitude);
 }
 
@@ -47,8 +50,8 @@ void expect_other_slots(const Block& state, const std::vector<float>& before, co
 
 /** With NaN in the state of the first sequence, the others' rows and states must keep their bits. */
 template <class Args>
-void expect_isolation(Kernel<Args> kernel, const Args& args, const Tokens& tokens, size_t units, Block& state, Block& out,
-                      const std::vector<float>& initial, const std::string& what) {
+void expect_isolation(Kernel<Args> kernel, const Args& args, const Tokens& tokens, size_t units, Block& state,
+                      Block& out, const std::vector<float>& initial, const std::string& what) {
   const size_t sick = tokens.slots[0];
   state.restore(initial);
   kernel(args, tokens.step, {0, units}, scratch());
@@ -150,8 +153,8 @@ struct HeadCase {
 };
 
 std::string text_of(const HeadCase& form) {
-  return "size " + std::to_string(form.size) + " heads " + std::to_string(form.heads) + (form.by_token ? " by token" : "") +
-         (form.with_norm ? " norm" : "") + (form.with_gate ? " gate " : " ");
+  return "size " + std::to_string(form.size) + " heads " + std::to_string(form.heads) +
+         (form.by_token ? " by token" : "") + (form.with_norm ? " norm" : "") + (form.with_gate ? " gate " : " ");
 }
 
 void test_wkv6(const Kernels& kernels, const HeadCase& form, const std::vector<uint32_t>& counts) {
@@ -298,8 +301,10 @@ void test_wkv7(const Kernels& kernels, const HeadCase& form, bool with_amount, c
   const size_t width = n * form.heads;
   const size_t rows = tokens.step.tokens;
   const std::string what = "wkv7 " + text_of(form) + (with_amount ? "amount " : "") + tokens.text();
-  Block r(rows, width, 1), w(rows, width, 2), k(rows, width, 3), v(rows, width, 4), a(rows, width, 5), b(rows, width, 6);
-  Block rate(rows, width, 1), v_first(rows, width, 2), amount(rows, width, 3), gate(rows, width, 4), out(rows, width, 5);
+  Block r(rows, width, 1), w(rows, width, 2), k(rows, width, 3), v(rows, width, 4);
+  Block a(rows, width, 5), b(rows, width, 6);
+  Block rate(rows, width, 1), v_first(rows, width, 2), amount(rows, width, 3), gate(rows, width, 4);
+  Block out(rows, width, 5);
   Block removal(1, width), replacement(1, width), bonus(1, width), weight(1, width), bias(1, width);
   Block state(tokens.slot_count, width * n);
   const float length = 1 / std::sqrt(static_cast<float>(n));

@@ -2,8 +2,8 @@
  * out = (x - mean) / sqrt(variance + eps) ⊙ weight + bias over each of `groups` parts of a row; x, out [_, width],
  * weight, bias [width]. A unit is a row.
  *
- * The variance comes from differences to the mean, which unlike E[x²] - mean² does not cancel. The mean itself is a sum of
- * f32 and, where it is large beside the spread, off by more than the differences' own last place; the sum of the
+ * The variance comes from differences to the mean, which unlike E[x²] - mean² does not cancel. The mean itself is a sum
+ * of f32 and, where it is large beside the spread, off by more than the differences' own last place; the sum of the
  * differences tells by how much, and `remainder` takes it away again.
  */
 

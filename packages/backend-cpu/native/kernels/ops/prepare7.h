@@ -4,8 +4,8 @@
  *   κ̂_h = (k ⊙ removal)_h / max(‖(k ⊙ removal)_h‖, eps);   a = -κ̂;   b = κ̂ ⊙ rate;
  *   key = k ⊙ (1 + (rate - 1) ⊙ replacement);   v_out = v + (v_first - v) ⊙ amount, where `amount` is given.
  *
- * k, rate, key, a, b, v, v_first, amount, v_out [T, C]; removal, replacement [C]. A unit is a row. `wkv7` with `removal`
- * does the same for one head at a time.
+ * k, rate, key, a, b, v, v_first, amount, v_out [T, C]; removal, replacement [C]. A unit is a row. `wkv7` with
+ * `removal` does the same for one head at a time.
  */
 
 /** One head's numbers, [N] each. */

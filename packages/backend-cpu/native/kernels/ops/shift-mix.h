@@ -2,9 +2,9 @@
  * norm, token shift and up to kMaxMixes blends of the two in one pass; the formulas are at `ShiftMixArgs`.
  * x, normed, shifted, difference, out_i [T, C]; by_i, weight, bias [C]; state [slots, C]; next_state [S, C].
  *
- * A unit is a token. Only the previous token's statistics are needed beside its x, so a unit that begins a task computes
- * them anew and no unit waits for another; the bits do not depend on it. x̂ and x' live in registers, every by_i and out_i
- * is touched once. `out` must not be `x`: the next token still reads it.
+ * A unit is a token. Only the previous token's statistics are needed beside its x, so a unit that begins a task
+ * computes them anew and no unit waits for another; the bits do not depend on it. x̂ and x' live in registers, every
+ * by_i and out_i is touched once. `out` must not be `x`: the next token still reads it.
  */
 
 /** One sequence's token: where x̂ and x' come from. */

@@ -5,9 +5,9 @@
  *
  * r, k, v, out, gate [T, C]; decay [T, C] or [H, N]; first [H, N]; state S [H, N(key) i, N(value) j].
  *
- * Lanes are value indices j, so that no sum crosses lanes: a token is one pass over S, three operations a vector, and the
- * part of `first` is a single factor Σ_i r_i first_i k_i of v. A unit is one (sequence, head), head fastest; its S stays in
- * the first cache for all tokens of the sequence. Scratch holds y, so N is at most kMaxHeadSize.
+ * Lanes are value indices j, so that no sum crosses lanes: a token is one pass over S, three operations a vector, and
+ * the part of `first` is a single factor Σ_i r_i first_i k_i of v. A unit is one (sequence, head), head fastest; its S
+ * stays in the first cache for all tokens of the sequence. Scratch holds y, so N is at most kMaxHeadSize.
  */
 
 /** One token of one head: rows of N numbers. */

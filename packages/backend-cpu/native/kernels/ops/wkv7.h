@@ -7,14 +7,14 @@
  * r, w, k, v, a, b, out, gate, rate, v_first, amount [T, C]; bonus, removal, replacement [H, N];
  * state S [H, N(value) i, N(key) j].
  *
- * Lanes are key indices. y reads the state after the update, which takes the sums one after the other; written out it is
- * y_i = Σ_j S_ij (w_j r_j) + z_i Σ_j b_j r_j + v_i Σ_j k_j r_j, so both sums over a row come from the state before the
- * update, side by side, and four rows share the shuffles of their eight sums. A token is one walk over S.
+ * Lanes are key indices. y reads the state after the update, which takes the sums one after the other; written out it
+ * is y_i = Σ_j S_ij (w_j r_j) + z_i Σ_j b_j r_j + v_i Σ_j k_j r_j, so both sums over a row come from the state before
+ * the update, side by side, and four rows share the shuffles of their eight sums. A token is one walk over S.
  *
- * A unit is one (sequence, head), head fastest. Preparation and finish are short chains of dependent operations, so they
- * run for several tokens or heads at a time, whose chains overlap. A head's S stays in the first cache for kTokenBlock
- * tokens; then comes the next head, because a row of every input is a page of its own and its other heads are near.
- * Scratch holds at most kMaxTogether times six rows of about N numbers, so N is at most kMaxHeadSize.
+ * A unit is one (sequence, head), head fastest. Preparation and finish are short chains of dependent operations, so
+ * they run for several tokens or heads at a time, whose chains overlap. A head's S stays in the first cache for
+ * kTokenBlock tokens; then comes the next head, because a row of every input is a page of its own and its other heads
+ * are near. Scratch holds at most kMaxTogether times six rows of about N numbers, so N is at most kMaxHeadSize.
  */
 
 constexpr size_t kTokenBlock = 16;
@@ -103,7 +103,8 @@ RWKV_INLINE void wkv7_token(const Wkv7Token& token, float* z, size_t head_size) 
   const size_t size = kSize ? kSize : head_size;
   constexpr int kVectors = kSize / kLanes;
   if constexpr (kVectors > 0 && kVectors <= 4) {
-    // The sums of eight rows, whose latency is long, overlap; more at once would wait for S to come from the second cache.
+    // The sums of eight rows, whose latency is long, overlap; more at once would wait for S to come from the second
+    // cache.
     const Wkv7Short<kVectors> row(token);
     for (size_t i = 0; i < size; i += 8) {
       wkv7_sums<4>(token, z, i, size);
@@ -129,7 +130,9 @@ RWKV_INLINE void wkv7_token(const Wkv7Token& token, float* z, size_t head_size) 
   });
 }
 
-/** out = (norm_h(y) + bonus v) ⊙ gate, each part only where it is given; column `start` of the row is the head's first. */
+/**
+ * out = (norm_h(y) + bonus v) ⊙ gate, each part only where it is given; column `start` of the row is the head's first.
+ */
 RWKV_INLINE void wkv7_finish(const Wkv7Args& args, const Wkv7Token& token, size_t size) {
   const size_t t = token.t;
   const size_t start = token.start;

@@ -1,8 +1,8 @@
 /**
  * Vectors of f32 for AVX-512 (F, BW, DQ, VL): the interface every instruction set gives, so that an op is written once.
  *
- * Include inside the namespace of the instruction set. `F` is kLanes numbers. Partial loads fill with zero; partial stores
- * touch only `count` numbers; neither reads nor writes beyond them.
+ * Include inside the namespace of the instruction set. `F` is kLanes numbers. Partial loads fill with zero; partial
+ * stores touch only `count` numbers; neither reads nor writes beyond them.
  */
 constexpr int kLanes = 16;
 

@@ -1,6 +1,6 @@
 /**
- * Element-wise functions, written once over F. Polynomials are minimax fits of their own for the intervals given; results
- * are within about two units in the last place, NaN stays NaN, and far arguments saturate.
+ * Element-wise functions, written once over F. Polynomials are minimax fits of their own for the intervals given;
+ * results are within about two units in the last place, NaN stays NaN, and far arguments saturate.
  */
 
 /** e^x = 2^n e^r, n = round(x / ln 2), |r| <= ln 2 / 2; e^r = 1 + r + r² q(r). */
@@ -18,7 +18,9 @@ RWKV_INLINE F exp_vector(F x) {
   return scale_by_any_power(fma(r * r, q, r) + broadcast(1.0f), n);
 }
 
-/** 1 / (1 + e^-|x|), or for x < 0 that times e^x: e^-x of a far x would be infinite where the result is not yet zero. */
+/**
+ * 1 / (1 + e^-|x|), or for x < 0 that times e^x: e^-x of a far x would be infinite where the result is not yet zero.
+ */
 RWKV_INLINE F sigmoid_vector(F x) {
   const F smaller = exp_vector(zero() - abs(x));
   const F positive = broadcast(1.0f) / (broadcast(1.0f) + smaller);
