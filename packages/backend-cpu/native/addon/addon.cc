@@ -146,9 +146,9 @@ class PackJob final : public AddonJob {
       return;
     }
     const size_t panels = (size_t{matrix.rows} + kPanelRows - 1) / kPanelRows;
-    const unsigned threads = engine.pool().threads();
-    engine.pool().run([&](unsigned thread) {
-      const Range own = part(panels, thread, threads);
+    const uint32_t parts = engine.pool().threads();
+    engine.pool().run_parts(parts, [&](uint32_t index) {
+      const Range own = part(panels, index, parts);
       if (own.begin < own.end) pack_panels(format_, matrix.rows, matrix.columns, source, packed_, own);
     });
   }

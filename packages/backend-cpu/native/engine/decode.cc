@@ -100,7 +100,8 @@ class Decoder {
       operation();
       if (!ok_) break;
       const uint32_t own = program_.operations_.back()->phase;
-      if (own < phase) ok_ = false;
+      // A stretch has a few tasks per thread, and at least one for each of its operations.
+      if (own < phase || program_.operations_.size() >= kMostTasks / 2) ok_ = false;
       phase = own;
     }
     return ok_ ? CompiledProgram::Status::ok : CompiledProgram::Status::malformed;

@@ -14,6 +14,8 @@ constexpr uint32_t kPreparePerThread = 2;
 constexpr double kShortestTask = 1500;
 /** Tasks of a thread's span: so many that a thread which lost its processor for a moment finds help. */
 constexpr double kTasksPerThread = 8;
+/** Steps of at most this many nanoseconds on one thread are left to it. */
+constexpr double kAlone = 40e3;
 constexpr size_t kPlans = 8;
 
 using Clock = std::chrono::steady_clock;
@@ -23,6 +25,30 @@ double milliseconds_since(Clock::time_point start) {
 }
 
 }  // namespace
+
+/** One step's stretches, for the pool. */
+class CompiledProgram::StepRun final : public Stretches {
+ public:
+  StepRun(CompiledProgram& program, const Plan& plan, const Step& step, const std::atomic<bool>& stop)
+      : program_(program), plan_(plan), step_(step), stop_(stop) {}
+
+  const uint32_t* next() override {
+    if (begun_ == plan_.stretches.size() || stop_.load(std::memory_order_relaxed)) return nullptr;
+    stretch_ = &plan_.stretches[begun_++];
+    return stretch_->spans.data();
+  }
+  void task(uint32_t task, unsigned thread) override {
+    program_.run_task(plan_, *stretch_, stretch_->tasks[task], step_, program_.per_thread_[thread]);
+  }
+
+ private:
+  CompiledProgram& program_;
+  const Plan& plan_;
+  const Step& step_;
+  const std::atomic<bool>& stop_;
+  const Stretch* stretch_ = nullptr;
+  size_t begun_ = 0;
+};
 
 CompiledProgram::CompiledProgram(const Kernels& kernels, std::shared_ptr<WeightStore> weights,
                                  std::shared_ptr<StateStore> states)
@@ -54,10 +80,9 @@ bool CompiledProgram::run(ThreadPool& pool, const Step& step, float* output, con
   if (!reserve(plan)) return false;
   for (const OutputPointer& pointer : output_pointers_) *pointer.field = output + pointer.offset;
   step_count_++;
-  for (size_t i = 0; i < plan.stretches.size() * plan.threads; i++) {
-    counters_[i].next.store(plan.stretches[i / plan.threads].spans[i % plan.threads], std::memory_order_relaxed);
-  }
-  pool.run([&](unsigned thread) { work(pool, plan, step, thread, stop); });
+  StepRun work(*this, plan, step, stop);
+  if (plan.alone) pool.run_alone(work);
+  else pool.run(work);
   if (!profiling_) return true;
   for (PerThread& own : per_thread_) {
     for (size_t code = 0; code < kOpCodes; code++) profile_.operations[code] += own.profile.operations[code];
@@ -67,27 +92,6 @@ bool CompiledProgram::run(ThreadPool& pool, const Step& step, float* output, con
   profile_.steps += milliseconds_since(start);
   profile_.step_count++;
   return true;
-}
-
-void CompiledProgram::work(ThreadPool& pool, const Plan& plan, const Step& step, unsigned thread,
-                           const std::atomic<bool>& stop) {
-  PerThread& own = per_thread_[thread];
-  const unsigned threads = plan.threads;
-  for (size_t index = 0; index < plan.stretches.size(); index++) {
-    const Stretch& stretch = plan.stretches[index];
-    // Between barriers all threads must agree, so only the first one decides, before the barrier.
-    for (unsigned turn = 0; turn < threads; turn++) {
-      const unsigned span = (thread + turn) % threads;
-      std::atomic<uint32_t>& next = counters_[index * threads + span].next;
-      const uint32_t end = stretch.spans[span + 1];
-      while (next.load(std::memory_order_relaxed) < end) {
-        const uint32_t task = next.fetch_add(1, std::memory_order_relaxed);
-        if (task >= end) break;
-        if (!stop.load(std::memory_order_relaxed)) run_task(plan, stretch, stretch.tasks[task], step, own);
-      }
-    }
-    pool.barrier();
-  }
 }
 
 void CompiledProgram::run_task(const Plan& plan, const Stretch& stretch, const Task& task, const Step& step,
@@ -136,6 +140,9 @@ void CompiledProgram::make_plan(Plan& plan, const Step& step, unsigned threads) 
   plan.threads = threads;
   plan.prepared_per_thread = step.tokens <= kPreparePerThread;
   plan.prepared_at.assign(operations_.size(), 0);
+  double total = 0;
+  for (const auto& operation : operations_) total += operation->cost(step);
+  plan.alone = total <= kAlone;
   size_t index = 0;
   while (index < operations_.size()) {
     const uint32_t phase = operations_[index]->phase;
@@ -216,12 +223,6 @@ bool CompiledProgram::reserve(const Plan& plan) {
   } else if (shared_prepared_.bytes() < plan.prepared_bytes && !shared_prepared_.allocate(plan.prepared_bytes)) {
     return false;
   }
-  const size_t counters = plan.stretches.size() * plan.threads;
-  if (counter_count_ < counters) {
-    counters_.reset(new (std::nothrow) Counter[counters]);
-    counter_count_ = counters_ ? counters : 0;
-    if (!counters_) return false;
-  }
   return true;
 }
 
@@ -252,8 +253,6 @@ void CompiledProgram::release() {
   shared_prepared_.release();
   arena_.release();
   parameters_.release();
-  counters_.reset();
-  counter_count_ = 0;
   weights_.reset();
   states_.reset();
 }

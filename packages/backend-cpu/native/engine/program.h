@@ -110,7 +110,7 @@ class CompiledProgram {
  private:
   friend class Decoder;
 
-  /** Tasks of one barrier-to-barrier stretch, cut into one span per thread; threads done with theirs help the others. */
+  /** Tasks that are independent of each other, cut into one span per thread. */
   struct Stretch {
     std::vector<Task> tasks;
     std::vector<uint32_t> spans;
@@ -119,6 +119,8 @@ class CompiledProgram {
   struct Plan {
     uint32_t tokens = 0, sequences = 0, wanted = 0;
     unsigned threads = 0;
+    /** So little work that sharing it would cost more than it saves. */
+    bool alone = false;
     std::vector<Stretch> stretches;
     /** Per operation, where its prepared input begins; in memory of the thread's own, or shared. */
     std::vector<size_t> prepared_at;
@@ -126,9 +128,7 @@ class CompiledProgram {
     size_t prepared_bytes = 0;
     uint64_t used = 0;
   };
-  struct alignas(64) Counter {
-    std::atomic<uint32_t> next{0};
-  };
+  class StepRun;
   struct PerThread {
     Block scratch;
     Block prepared;
@@ -142,7 +142,6 @@ class CompiledProgram {
   void cut(Stretch& stretch, const std::vector<Task>& whole, const std::vector<double>& costs, unsigned threads) const;
   /** Memory that a plan needs and earlier ones did not. */
   bool reserve(const Plan& plan);
-  void work(ThreadPool& pool, const Plan& plan, const Step& step, unsigned thread, const std::atomic<bool>& stop);
   void run_task(const Plan& plan, const Stretch& stretch, const Task& task, const Step& step, PerThread& own);
 
   const Kernels& kernels_;
@@ -166,8 +165,6 @@ class CompiledProgram {
   Block parameters_;
   Block shared_prepared_;
   std::vector<PerThread> per_thread_;
-  std::unique_ptr<Counter[]> counters_;
-  size_t counter_count_ = 0;
   std::vector<Plan> plans_;
   uint64_t step_count_ = 0;
   bool profiling_ = false;

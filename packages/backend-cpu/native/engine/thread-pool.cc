@@ -1,6 +1,7 @@
 #include "thread-pool.h"
 
 #include <chrono>
+#include <utility>
 
 #if defined(__linux__)
 #include <pthread.h>
@@ -12,24 +13,37 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/** Spins until `done()`. On a machine with more threads than processors the one waited for may need this processor. */
-template <class Done>
-void spin_until(const Done& done) {
-  for (unsigned round = 0;; round++) {
-    for (unsigned i = 0; i < 1000; i++) {
-      if (done()) return;
-      pause();
-    }
-    if (round >= 2) std::this_thread::yield();
-  }
+constexpr unsigned kIndexBits = 20;
+constexpr uint64_t kIndexMask = (uint64_t{1} << kIndexBits) - 1;
+static_assert(kMostTasks <= kIndexMask + 1, "a task's index fits its bits");
+
+uint64_t pack_span(uint64_t tag, uint32_t next, uint32_t end) {
+  return tag << (2 * kIndexBits) | uint64_t{end} << kIndexBits | next;
 }
+uint32_t next_of(uint64_t word) { return static_cast<uint32_t>(word & kIndexMask); }
+uint32_t end_of(uint64_t word) { return static_cast<uint32_t>(word >> kIndexBits & kIndexMask); }
+
+/** Waits a moment; where it takes long, lets others run: the thread waited for may need this processor. */
+class Patience {
+ public:
+  void wait() {
+    // One pause can take 140 cycles, and what is waited for often comes within a microsecond.
+    pause();
+    if (++rounds_ > 1000) std::this_thread::yield();
+  }
+  void renew() { rounds_ = 0; }
+
+ private:
+  unsigned rounds_ = 0;
+};
 
 }  // namespace
 
 ThreadPool::ThreadPool(const Options& options)
     : threads_(options.threads < 1 ? 1 : options.threads),
       spin_microseconds_(options.spin_microseconds),
-      pin_(options.pin) {
+      pin_(options.pin),
+      spans_(new Span[threads_]) {
   workers_.reserve(threads_ - 1);
   try {
     for (unsigned thread = 1; thread < threads_; thread++) {
@@ -48,63 +62,118 @@ void ThreadPool::join() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     stop_.store(true, std::memory_order_release);
-    generation_.fetch_add(1, std::memory_order_release);
   }
   wake_.notify_all();
   for (std::thread& worker : workers_) worker.join();
+  workers_.clear();
 }
 
-void ThreadPool::run(const std::function<void(unsigned thread)>& work) {
-  if (pin_ && !caller_pinned_) {
-    pin(0);
-    caller_pinned_ = true;
+void ThreadPool::pin_caller() {
+  if (!pin_ || caller_pinned_) return;
+  pin(0);
+  caller_pinned_ = true;
+}
+
+void ThreadPool::run_alone(Stretches& work) {
+  pin_caller();
+  while (const uint32_t* spans = work.next()) {
+    for (uint32_t task = 0; task < spans[threads_]; task++) work.task(task, 0);
   }
-  if (threads_ == 1) {
-    work(0);
-    return;
-  }
+}
+
+void ThreadPool::run(Stretches& work) {
+  if (threads_ == 1) return run_alone(work);
+  pin_caller();
   work_ = &work;
-  unfinished_.store(threads_ - 1, std::memory_order_relaxed);
-  // Sequentially consistent with the sleepers' count: either they see the new generation, or we see them asleep.
-  generation_.fetch_add(1, std::memory_order_seq_cst);
+  // Sequentially consistent with the sleepers' count: either they see that a run began, or we see them asleep.
+  running_.store(true, std::memory_order_seq_cst);
   if (sleepers_.load(std::memory_order_seq_cst) > 0) {
     { std::lock_guard<std::mutex> lock(mutex_); }
     wake_.notify_all();
   }
-  work(0);
-  spin_until([this] { return unfinished_.load(std::memory_order_acquire) == 0; });
+  advance(0);
+  Patience patience;
+  while (running_.load(std::memory_order_acquire)) {
+    if (do_task(0)) patience.renew();
+    else patience.wait();
+  }
 }
 
-void ThreadPool::barrier() {
-  if (threads_ == 1) return;
-  const uint32_t generation = barrier_generation_.load(std::memory_order_relaxed);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
-    arrived_.store(0, std::memory_order_relaxed);
-    barrier_generation_.store(generation + 1, std::memory_order_release);
-    return;
+void ThreadPool::run_parts(uint32_t parts, const std::function<void(uint32_t part)>& part) {
+  class Parts final : public Stretches {
+   public:
+    Parts(const std::function<void(uint32_t)>& part, std::vector<uint32_t> spans)
+        : part_(part), spans_(std::move(spans)) {}
+    const uint32_t* next() override { return begun_++ == 0 ? spans_.data() : nullptr; }
+    void task(uint32_t task, unsigned) override { part_(task); }
+
+   private:
+    const std::function<void(uint32_t)>& part_;
+    const std::vector<uint32_t> spans_;
+    unsigned begun_ = 0;
+  };
+  std::vector<uint32_t> spans(threads_ + 1);
+  for (unsigned t = 0; t <= threads_; t++) spans[t] = static_cast<uint32_t>(uint64_t{parts} * t / threads_);
+  Parts work(part, std::move(spans));
+  run(work);
+}
+
+void ThreadPool::advance(unsigned thread) {
+  while (const uint32_t* spans = work_->next()) {
+    const uint32_t tasks = spans[threads_];
+    if (tasks == 0) continue;
+    if (tasks == 1) {
+      // Handing it to somebody would take about as long as most such tasks do.
+      work_->task(0, thread);
+      continue;
+    }
+    tag_++;
+    // One more than there are, for the handing out itself: the others may be done with what they see before it ends.
+    remaining_.store(tasks + 1, std::memory_order_relaxed);
+    for (unsigned t = 0; t < threads_; t++) {
+      spans_[t].word.store(pack_span(tag_, spans[t], spans[t + 1]), std::memory_order_release);
+    }
+    if (remaining_.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
   }
-  spin_until([&] { return barrier_generation_.load(std::memory_order_acquire) != generation; });
+  running_.store(false, std::memory_order_release);
+}
+
+bool ThreadPool::do_task(unsigned thread) {
+  for (unsigned turn = 0; turn < threads_; turn++) {
+    std::atomic<uint64_t>& span = spans_[(thread + turn) % threads_].word;
+    uint64_t word = span.load(std::memory_order_relaxed);
+    while (next_of(word) < end_of(word)) {
+      if (!span.compare_exchange_weak(word, word + 1, std::memory_order_acquire, std::memory_order_relaxed)) continue;
+      // The run cannot end before this task, so `work_` stays.
+      work_->task(next_of(word), thread);
+      if (remaining_.fetch_sub(1, std::memory_order_acq_rel) == 1) advance(thread);
+      return true;
+    }
+  }
+  return false;
 }
 
 void ThreadPool::loop(unsigned thread) {
   if (pin_) pin(thread);
-  uint32_t seen = 0;
-  for (;;) {
-    const auto changed = [&] { return generation_.load(std::memory_order_seq_cst) != seen; };
-    const auto start = Clock::now();
-    const auto limit = std::chrono::microseconds(spin_microseconds_);
-    while (!changed()) {
-      for (unsigned i = 0; i < 100 && !changed(); i++) pause();
-      if (Clock::now() - start < limit) continue;
-      std::unique_lock<std::mutex> lock(mutex_);
-      sleepers_.fetch_add(1, std::memory_order_seq_cst);
-      wake_.wait(lock, changed);
-      sleepers_.fetch_sub(1, std::memory_order_seq_cst);
+  const auto limit = std::chrono::microseconds(spin_microseconds_);
+  auto idle_since = Clock::now();
+  Patience patience;
+  while (!stop_.load(std::memory_order_acquire)) {
+    if (do_task(thread)) {
+      patience.renew();
+      idle_since = Clock::now();
+      continue;
     }
-    seen = generation_.load(std::memory_order_acquire);
-    if (stop_.load(std::memory_order_acquire)) return;
-    (*work_)(thread);
-    unfinished_.fetch_sub(1, std::memory_order_release);
+    patience.wait();
+    if (running_.load(std::memory_order_relaxed) || Clock::now() - idle_since < limit) continue;
+    std::unique_lock<std::mutex> lock(mutex_);
+    sleepers_.fetch_add(1, std::memory_order_seq_cst);
+    wake_.wait(lock, [this] {
+      return running_.load(std::memory_order_seq_cst) || stop_.load(std::memory_order_relaxed);
+    });
+    sleepers_.fetch_sub(1, std::memory_order_seq_cst);
+    patience.renew();
+    idle_since = Clock::now();
   }
 }
 

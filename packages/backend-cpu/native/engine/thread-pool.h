@@ -1,4 +1,4 @@
-/** Threads that work through the phases of a step together, and sleep when there is nothing to do. */
+/** Threads that work through the stretches of a step together, and sleep when there is nothing to do. */
 #pragma once
 
 #include <atomic>
@@ -21,9 +21,28 @@ inline void pause() {
 #endif
 }
 
+/** Work in stretches: tasks of a stretch are independent of each other, and a stretch begins when the one before is done. */
+class Stretches {
+ public:
+  virtual ~Stretches() = default;
+  /**
+   * Goes on to the next stretch: its tasks are 0 up to spans[threads], of which thread t does spans[t] up to
+   * spans[t + 1] first. Null after the last one. Called by one thread at a time, when no task runs.
+   */
+  virtual const uint32_t* next() = 0;
+  virtual void task(uint32_t task, unsigned thread) = 0;
+};
+
+/** A stretch has fewer tasks than this. */
+constexpr uint32_t kMostTasks = 1u << 20;
+
 /**
- * A team of `threads` threads, the caller of `run` being number 0. Between two runs the others first spin, then sleep, so
- * that a decode loop pays no wake-up per token and an idle process costs nothing.
+ * A team of `threads` threads, the caller of `run` being number 0.
+ *
+ * Nobody waits for a thread, only for tasks: a stretch is done when its tasks are, and whoever finished the last one
+ * begins the next. A thread that the system has taken off its processor holds nothing up unless it was inside a task; the
+ * others do its span. Between two runs the threads first spin, then sleep, so that a decode loop pays no wake-up per
+ * token and an idle process costs nothing.
  */
 class ThreadPool {
  public:
@@ -43,31 +62,46 @@ class ThreadPool {
 
   unsigned threads() const { return threads_; }
 
-  /** Calls work(thread) once on every thread, and returns when all have returned. */
-  void run(const std::function<void(unsigned thread)>& work);
-
-  /** All threads of a `run` wait here for each other. */
-  void barrier();
+  /** Does all stretches, made for `threads()` spans. */
+  void run(Stretches& work);
+  /** Does all stretches on the calling thread, for work too short to be shared. */
+  void run_alone(Stretches& work);
+  /** Calls part(i) for every i below `parts`. */
+  void run_parts(uint32_t parts, const std::function<void(uint32_t part)>& part);
 
   /** Binds the calling thread to the `index`-th processor this process may use, where the system can. */
   static void pin(unsigned index);
 
  private:
+  /**
+   * Tasks of a span that nobody has taken: the first, and the end. The tag differs from stretch to stretch, so that a
+   * thread which looked at an earlier one takes nothing from a later one.
+   */
+  struct alignas(64) Span {
+    std::atomic<uint64_t> word{0};
+  };
+
   void loop(unsigned thread);
   /** Ends the threads there are. */
   void join();
+  void pin_caller();
+  /** Does one task that somebody has to do, if there is one. */
+  bool do_task(unsigned thread);
+  /** Begins the next stretch with more than one task, doing shorter ones on the spot; or ends the run. */
+  void advance(unsigned thread);
 
   const unsigned threads_;
   const unsigned spin_microseconds_;
   const bool pin_;
   bool caller_pinned_ = false;
   std::vector<std::thread> workers_;
-  const std::function<void(unsigned)>* work_ = nullptr;
+  std::unique_ptr<Span[]> spans_;
+  Stretches* work_ = nullptr;
+  uint64_t tag_ = 0;
 
-  alignas(64) std::atomic<uint32_t> generation_{0};
-  alignas(64) std::atomic<uint32_t> unfinished_{0};
-  alignas(64) std::atomic<uint32_t> arrived_{0};
-  alignas(64) std::atomic<uint32_t> barrier_generation_{0};
+  alignas(64) std::atomic<uint32_t> remaining_{0};
+  /** A run is under way: idle threads look for tasks and do not sleep. */
+  alignas(64) std::atomic<bool> running_{false};
   alignas(64) std::atomic<uint32_t> sleepers_{0};
   std::atomic<bool> stop_{false};
   std::mutex mutex_;
