@@ -64,12 +64,7 @@ type Handle = CpuWeights | CpuStates | NativeExecutable;
 class NativeBackend implements CpuBackend {
   readonly specificationVersion = 'v1';
   readonly name: string;
-  readonly supports: BackendSupports = {
-    ops: opKinds,
-    weightFormats: new Set(weightFormats),
-    activations: 'f32',
-    embeddings: true,
-  };
+  readonly supports: BackendSupports;
   readonly instructions: string;
   readonly threads: number;
   readonly #engine: Engine;
@@ -86,6 +81,13 @@ class NativeBackend implements CpuBackend {
     );
     this.threads = threads;
     this.instructions = instructions;
+    this.supports = {
+      ops: opKinds,
+      weightFormats: new Set(weightFormats),
+      activations: 'f32',
+      ...(instructions === 'avx512bf16' ? { roundedProducts: new Set(['bf16'] as const) } : {}),
+      embeddings: true,
+    };
     this.name = `cpu ${instructions}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
     const handle = addon.createEngine(instructions, threads, pin, spinMicroseconds);
     this.#engine = { addon, handle, memory: new Memory(addon, memoryLimit) };

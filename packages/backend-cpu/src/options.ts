@@ -8,7 +8,8 @@ export interface CpuBackendOptions {
   readonly threads?: number;
   /**
    * Which instruction set's kernels run: `scalar`, `avx2`, `avxvnni`, `avx512`, `avx512bf16`, `neon`, `neon-dotprod`,
-   * `neon-i8mm`. Default `auto`: the best that this machine has.
+   * `neon-i8mm`. Default `auto`: the best exact one of this machine. `avx512bf16` is `avx512` but for bf16 weights with
+   * more than 16 tokens at a time: it rounds activations to bf16, which is twice as fast on some processors (Zen 4).
    */
   readonly instructions?: string;
   /** Binds each thread to a core of its own. Default false: the system moves threads where there is room. */

@@ -163,7 +163,11 @@ const inputsOf = (format: WeightFormat) =>
 function allowanceOf(
   { chain }: Built,
   batch: Batch,
-  { format, find }: { format: WeightFormat; find: (name: string) => Float32Array },
+  {
+    format,
+    rounded,
+    find,
+  }: { format: WeightFormat; rounded: boolean; find: (name: string) => Float32Array },
 ): Float64Array | undefined {
   if (!chain) return undefined;
   const table = find(chain.x);
@@ -174,7 +178,7 @@ function allowanceOf(
     ]),
   );
   let estimate: Estimate = { values, variance: new Float64Array(values.length), width };
-  for (const name of chain.matrices) estimate = multiply(estimate, find(name), format);
+  for (const name of chain.matrices) estimate = multiply(estimate, find(name), { format, rounded });
   return estimate.variance.map((variance) => deviations * Math.sqrt(variance));
 }
 
@@ -202,6 +206,8 @@ async function runFormat(
   const missing = unclaimedKinds(backend, program);
   if (missing.length > 0) skip(`supports.ops does not claim ${missing.join(', ')}`);
   const reference = scope.hostWeights.map(decoded);
+  const { roundedProducts } = backend.supports;
+  const rounded = (roundedProducts as ReadonlySet<WeightFormat> | undefined)?.has(format) ?? false;
   const find = (name: string) =>
     decode('f32', reference.find((weight) => weight.name === name)!.bytes);
   await using device = await openLowered(backend, { program, weights: scope.hostWeights });
@@ -210,7 +216,7 @@ async function runFormat(
     const [got, want] = [await device.run(batch), await oracle.run(batch)];
     const where = `${kind} with ${format}, T = ${batch.tokens.length}`;
     equal(got.length, want.length, `${where}: numbers returned`);
-    const allowance = allowanceOf(built, batch, { format, find });
+    const allowance = allowanceOf(built, batch, { format, rounded, find });
     assertClose({
       got: allowance
         ? forgive(

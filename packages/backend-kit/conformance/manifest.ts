@@ -26,6 +26,7 @@ const describe = ({ specificationVersion, name, supports }: Backend): string =>
     [...supports.ops].sort(),
     [...supports.weightFormats].sort(),
     supports.activations,
+    [...(supports.roundedProducts ?? [])].sort(),
     supports.embeddings,
   ]);
 
@@ -40,6 +41,9 @@ async function wellFormed({ backend }: CaseContext): Promise<void> {
   }
   check(['f64', 'f32', 'f16'].includes(activations), `supports.activations is ${activations}`);
   equal(typeof embeddings, 'boolean', 'type of supports.embeddings');
+  for (const format of backend.supports.roundedProducts ?? []) {
+    check(weightFormats.has(format), `supports.roundedProducts has ${format}, which is not claimed`);
+  }
 }
 
 /** Without these no program has an input or an output, and no weight of an unclaimed format can be converted. */

@@ -2,7 +2,7 @@
 import { assertClose } from './assert.js';
 import { batchOf } from './batches.js';
 import { OpScope, tableRows } from './op-scope.js';
-import { handOver, open, openLowered, openOracle, unclaimedKinds } from './session.js';
+import { handOver, openLowered, openOracle, unclaimedKinds } from './session.js';
 import { tinyModel } from './tiny-models.js';
 import { logitsBound, opBound } from './tolerance.js';
 import type { CaseContext, CaseDefinition } from './types.js';

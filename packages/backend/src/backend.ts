@@ -22,6 +22,11 @@ export interface BackendSupports {
   readonly weightFormats: ReadonlySet<WeightFormat>;
   /** Precision of activations and output rows; it picks the tolerances of the conformance suite. */
   readonly activations: 'f64' | 'f32' | 'f16';
+  /**
+   * 16-bit weight formats whose products may first round activations to that very format, as matrix units do: a claim of
+   * less precision, for which the conformance suite allows. Default none.
+   */
+  readonly roundedProducts?: ReadonlySet<'f16' | 'bf16'>;
   /** Whether a batch may carry embedding vectors. */
   readonly embeddings: boolean;
 }

@@ -126,10 +126,9 @@ bool runs_avx512bf16() { return features().avx512bf16; }
 }  // namespace
 
 const KernelChoice kKernelChoices[] = {
-    // Products of bfloats are not faster than those of f32 on every processor that has them: before plain avx512 only
-    // by their names' order, the engine may choose the other way round.
-    {"avx512bf16", runs_avx512bf16, avx512bf16::table},
     {"avx512", runs_avx512, avx512::table},
+    // Rounds activations to bfloats where weights are, and is slower on some processors that have it: never the default.
+    {"avx512bf16", runs_avx512bf16, avx512bf16::table},
     {"avxvnni", runs_avxvnni, avxvnni::table},
     {"avx2", runs_avx2, avx2::table},
     {"scalar", always, scalar::table},

@@ -235,7 +235,7 @@ struct Kernels {
   void (*apply_form)(float* numbers, size_t count, Activation);
 };
 
-/** Instruction sets this build holds and this processor runs, best first; ends with scalar. */
+/** Instruction sets this build holds, best first but for avx512bf16, which is less exact; ends with scalar. */
 struct KernelChoice {
   const char* name;
   bool (*runs_here)();
