@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "handles.h"
+#include "packed.h"
 
 #ifndef RWKV_CPU_VERSION
 #define RWKV_CPU_VERSION "0.0.0"
@@ -483,6 +484,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   add("run", run);
   add("profile", profile);
   add("releaseProgram", release<CompiledProgram>);
+  add_packed_functions(env, exports);
   return exports;
 }
 

@@ -7,8 +7,44 @@ namespace rwkv {
 namespace {
 
 constexpr size_t kBlockBytes = size_t{64} << 20;
+constexpr size_t kLayoutsInFiles = 1;
+
+constexpr uint32_t block_columns(Format format) {
+  return format >= Format::q4_k ? 256 : format >= Format::q8_0 ? 32 : 1;
+}
+
+/** Whether the tensor lies inside `bytes` bytes, for any numbers whatever. */
+bool fits(const FileTensor& tensor, size_t bytes) {
+  if (tensor.format >= static_cast<size_t>(kFormats) || tensor.layout >= kLayoutsInFiles) return false;
+  if (tensor.rows == 0 || tensor.columns == 0 || tensor.rows > UINT32_MAX || tensor.columns > UINT32_MAX) return false;
+  // No format takes less than 4 bits, so this refuses nothing that fits, and keeps what follows from wrapping around.
+  if (tensor.rows > bytes / tensor.columns * 2 + 2) return false;
+  const Format format = static_cast<Format>(tensor.format);
+  const uint32_t rows = static_cast<uint32_t>(tensor.rows), columns = static_cast<uint32_t>(tensor.columns);
+  if (columns % block_columns(format) != 0) return false;
+  const size_t needed = WeightStore::bytes_for(format, rows, columns, tensor.is_vector);
+  return tensor.offset % 64 == 0 && needed <= bytes && tensor.offset <= bytes - needed;
+}
 
 }  // namespace
+
+bool WeightStore::adopt(FileMapping& mapping, const std::vector<FileTensor>& tensors) {
+  for (const FileTensor& tensor : tensors) {
+    if (!fits(tensor, mapping.bytes())) return false;
+  }
+  release();
+  mapping_ = std::move(mapping);
+  for (const FileTensor& from : tensors) {
+    Tensor tensor;
+    tensor.matrix.format = from.is_vector ? Format::f32 : static_cast<Format>(from.format);
+    tensor.matrix.rows = static_cast<uint32_t>(from.rows);
+    tensor.matrix.columns = static_cast<uint32_t>(from.columns);
+    tensor.matrix.data = mapping_.data() + from.offset;
+    tensor.is_vector = from.is_vector;
+    tensors_.push_back(tensor);
+  }
+  return true;
+}
 
 size_t WeightStore::bytes_for(Format format, uint32_t rows, uint32_t columns, bool is_vector) {
   if (is_vector) return aligned(size_t{rows} * columns * sizeof(float));
@@ -35,6 +71,7 @@ void WeightStore::release() {
   tensors_.clear();
   blocks_.clear();
   used_ = 0;
+  mapping_.close();
 }
 
 bool StateStore::allocate(std::vector<size_t> sizes, std::vector<float> initial, size_t slots) {

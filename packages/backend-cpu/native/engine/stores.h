@@ -7,6 +7,7 @@
 
 #include "../kernels/kernels.h"
 #include "../kernels/pack.h"
+#include "file-mapping.h"
 #include "memory.h"
 
 namespace rwkv {
@@ -20,9 +21,20 @@ struct Tensor {
   size_t count() const { return size_t{matrix.rows} * matrix.columns; }
 };
 
-/** Weights of one handle. Tensors lie one after another in large blocks, so that small ones share huge pages too. */
+/** A tensor of a file, as the file says: nothing about it is certain. `layout` 0 is panels. */
+struct FileTensor {
+  size_t format, rows, columns, layout, offset;
+  bool is_vector;
+};
+
+/**
+ * Weights of one handle. Tensors lie one after another in large blocks, so that small ones share huge pages too, or in a
+ * file that is mapped, and then nobody writes to them.
+ */
 class WeightStore {
  public:
+  /** Takes the mapping over. False, and nothing changed, where a tensor is not wholly inside it or not aligned to 64. */
+  bool adopt(FileMapping& mapping, const std::vector<FileTensor>& tensors);
   /** Index of the new tensor with memory for it, or -1 when the system has none. */
   int64_t reserve(Format format, uint32_t rows, uint32_t columns, bool is_vector);
   /** The memory of a reserved tensor, for whoever packs it. */
@@ -38,6 +50,7 @@ class WeightStore {
   std::vector<Tensor> tensors_;
   std::vector<Block> blocks_;
   size_t used_ = 0;
+  FileMapping mapping_;
 };
 
 /** [slots] of every spec, each spec a block of its own: slot s of a spec is `size` numbers at s * size. */

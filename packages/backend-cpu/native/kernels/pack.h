@@ -30,6 +30,9 @@
 
 namespace rwkv {
 
+/** Of all these layouts, in files of packed weights: every change of what is written here raises it. */
+constexpr uint32_t kPackedVersion = 1;
+
 constexpr uint32_t kPanelRows = 16;
 
 /** Where the parts of a panel begin, in bytes; parts a format lacks are 0. */

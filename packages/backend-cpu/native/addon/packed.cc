@@ -1,0 +1,176 @@
+#include "packed.h"
+
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../engine/file-mapping.h"
+#include "handles.h"
+
+namespace rwkv::addon {
+
+template <>
+const napi_type_tag Tagged<FileMapping>::tag = {0x7277b76b63707531, 0x5};
+
+namespace {
+
+Napi::Value type_error(Napi::Env env, const char* message) {
+  Napi::TypeError::New(env, message).ThrowAsJavaScriptException();
+  return env.Undefined();
+}
+
+/** False for what is no whole number from 0 that a double holds exactly. */
+bool whole(double value, size_t& out) {
+  if (!(value >= 0 && value <= 9007199254740991.0) || std::floor(value) != value) return false;
+  out = static_cast<size_t>(value);
+  return true;
+}
+
+bool whole(const Napi::Value& value, size_t& out) {
+  return value.IsNumber() && whole(value.As<Napi::Number>().DoubleValue(), out);
+}
+
+class MapJob final : public AddonJob {
+ public:
+  MapJob(Napi::Env env, std::shared_ptr<EngineHandle> engine, std::string path)
+      : AddonJob(env, std::move(engine)), path_(std::move(path)) {}
+
+  void run(Engine&) override {
+    switch (mapping_->open(path_.c_str())) {
+      case FileMapping::Status::ok: return;
+      case FileMapping::Status::not_found: return fail("ENOENT", "there is no such file");
+      case FileMapping::Status::denied: return fail("EACCES", "it may not be read");
+      case FileMapping::Status::not_a_file: return fail("NOT_A_FILE", "it is not a file");
+      case FileMapping::Status::empty: return fail("EMPTY", "it is empty");
+      case FileMapping::Status::out_of_memory: return fail("OUT_OF_MEMORY", "the system has no addresses for the file");
+      case FileMapping::Status::failed: return fail("FAILED", "the system does not map it");
+    }
+  }
+  /** { mapping, bytes } */
+  Napi::Value result(Napi::Env env) override {
+    Napi::Object mapped = Napi::Object::New(env);
+    mapped.Set("bytes", Napi::Number::New(env, static_cast<double>(mapping_->bytes())));
+    mapped.Set("mapping", wrap(env, mapping_));
+    return mapped;
+  }
+
+ private:
+  const std::string path_;
+  const std::shared_ptr<FileMapping> mapping_ = std::make_shared<FileMapping>();
+};
+
+/** mapFile(engine, path): resolves to the mapping. */
+Napi::Value map_file(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto engine = unwrap<EngineHandle>(info[0]);
+  if (!engine) return env.Undefined();
+  auto job = std::make_unique<MapJob>(env, engine, info[1].ToString().Utf8Value());
+  const Napi::Promise promise = job->promise();
+  engine->enqueue(env, std::move(job));
+  return promise;
+}
+
+/** readMapping(mapping, offset, length): a copy. */
+Napi::Value read_mapping(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto mapping = unwrap<FileMapping>(info[0]);
+  if (!mapping) return env.Undefined();
+  size_t offset, length;
+  if (!whole(info[1], offset) || !whole(info[2], length) || length > mapping->bytes() ||
+      offset > mapping->bytes() - length) {
+    return type_error(env, "outside the file");
+  }
+  auto bytes = Napi::Uint8Array::New(env, length);
+  if (length > 0) memcpy(bytes.Data(), mapping->data() + offset, length);
+  return bytes;
+}
+
+Napi::Value unmap_file(const Napi::CallbackInfo& info) {
+  if (const auto mapping = unwrap<FileMapping>(info[0])) mapping->close();
+  return info.Env().Undefined();
+}
+
+/**
+ * mapWeights(mapping, table: Float64Array): weights that lie in the file, which they take over. A tensor is six numbers:
+ * format, rows, columns, 1 for a vector, layout, offset.
+ */
+Napi::Value map_weights(const Napi::CallbackInfo& info) {
+  constexpr size_t kFields = 6;
+  const Napi::Env env = info.Env();
+  const auto mapping = unwrap<FileMapping>(info[0]);
+  if (!mapping) return env.Undefined();
+  if (!info[1].IsTypedArray() || info[1].As<Napi::TypedArray>().TypedArrayType() != napi_float64_array) {
+    return type_error(env, "bad table");
+  }
+  const auto table = info[1].As<Napi::Float64Array>();
+  std::vector<FileTensor> tensors(table.ElementLength() / kFields);
+  for (size_t i = 0; i < tensors.size(); i++) {
+    const double* fields = table.Data() + i * kFields;
+    FileTensor& tensor = tensors[i];
+    if (!whole(fields[0], tensor.format) || !whole(fields[1], tensor.rows) || !whole(fields[2], tensor.columns) ||
+        !whole(fields[4], tensor.layout) || !whole(fields[5], tensor.offset)) {
+      return type_error(env, "bad tensor");
+    }
+    tensor.is_vector = fields[3] != 0;
+  }
+  auto store = std::make_shared<WeightStore>();
+  if (!store->adopt(*mapping, tensors)) return type_error(env, "a tensor does not lie in the file");
+  return wrap(env, std::move(store));
+}
+
+class ReadPackedJob final : public AddonJob {
+ public:
+  ReadPackedJob(Napi::Env env, std::shared_ptr<EngineHandle> engine, std::shared_ptr<WeightStore> store,
+                Napi::Uint8Array bytes)
+      : AddonJob(env, std::move(engine)), store_(std::move(store)), out_(bytes.Data()), length_(bytes.ByteLength()) {
+    reference_ = Napi::Persistent(static_cast<const Napi::Object&>(bytes));
+  }
+
+  void run(Engine&) override {
+    if (index >= store_->size()) return fail("RELEASED", "the weights were released");
+    const Tensor& tensor = store_->tensor(index);
+    const PackedMatrix& matrix = tensor.matrix;
+    const size_t bytes = WeightStore::bytes_for(matrix.format, matrix.rows, matrix.columns, tensor.is_vector);
+    if (length_ > bytes || offset > bytes - length_) return fail("INTERNAL", "outside the weight");
+    if (length_ > 0) memcpy(out_, matrix.data + offset, length_);
+  }
+  Napi::Value result(Napi::Env) override { return reference_.Value(); }
+
+  size_t index = 0, offset = 0;
+
+ private:
+  const std::shared_ptr<WeightStore> store_;
+  uint8_t* const out_;
+  const size_t length_;
+  Napi::ObjectReference reference_;
+};
+
+/** readPacked(engine, weights, index, offset, bytes): fills `bytes` with what is there of the packed weight. */
+Napi::Value read_packed(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto engine = unwrap<EngineHandle>(info[0]);
+  const auto store = engine ? unwrap<WeightStore>(info[1]) : nullptr;
+  if (!store) return env.Undefined();
+  if (!info[4].IsTypedArray()) return type_error(env, "bad bytes");
+  auto job = std::make_unique<ReadPackedJob>(env, engine, store, info[4].As<Napi::Uint8Array>());
+  if (!whole(info[2], job->index) || !whole(info[3], job->offset)) return type_error(env, "bad weight");
+  const Napi::Promise promise = job->promise();
+  engine->enqueue(env, std::move(job));
+  return promise;
+}
+
+}  // namespace
+
+void add_packed_functions(Napi::Env env, Napi::Object exports) {
+  const auto add = [&](const char* name, auto function) { exports.Set(name, Napi::Function::New(env, function, name)); };
+  exports.Set("packedVersion", Napi::Number::New(env, kPackedVersion));
+  add("mapFile", map_file);
+  add("readMapping", read_mapping);
+  add("unmapFile", unmap_file);
+  add("mapWeights", map_weights);
+  add("readPacked", read_packed);
+}
+
+}  // namespace rwkv::addon
