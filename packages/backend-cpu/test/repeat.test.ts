@@ -7,7 +7,9 @@ import { describe, expect, test } from 'vitest';
 import { batchOf } from '../../backend-kit/conformance/batches.js';
 import { availableInstructions, createCpuBackend } from '../src/index.js';
 import {
+  cheapWeights,
   everyVersion,
+  heavyConfig,
   openSubject,
   type Opened,
   type Subject,
@@ -109,6 +111,35 @@ describe.each(availableInstructions())('%s', (instructions) => {
         expectSame(bytesOf(await rowsWith(0, poison)), want, `others' states all ${poison}`);
       }
     });
+  });
+
+  test('token by token as at once, with 8-bit activations too', async () => {
+    await using backend = createCpuBackend({ instructions, threads: 2 });
+    for (const format of ['q8_0', 'q4_k'] as const) {
+      const model = await openSubject(backend, wideSubject(format));
+      const tokens = tokensOf(12, { seed: 2, below: model.vocabularySize });
+      const whole = await model.run(batchOf([{ slot: 0, tokens }]));
+      for (const [index, token] of tokens.entries()) {
+        const rows = await model.run(batchOf([{ slot: 1, tokens: [token] }]));
+        for (const [column, value] of rows.entries()) {
+          // Sums in another order turn a rounding of activations here and there.
+          expect(value).toBeCloseTo(whole[index * model.vocabularySize + column]!, 1);
+        }
+      }
+      await model[Symbol.asyncDispose]();
+    }
+  });
+
+  // Models as small as those above have some of their steps done by one thread alone.
+  test('a model whose every step is shared by the threads', async () => {
+    let first: Buffer | undefined;
+    for (const threads of [1, 2, 3]) {
+      await using backend = createCpuBackend({ instructions, threads });
+      const options = { weights: cheapWeights(heavyConfig) };
+      const model = await openSubject(backend, { config: heavyConfig }, options);
+      first ??= await play(model);
+      expectSame(await play(model), first, `on ${threads} threads`);
+    }
   });
 
   test('from a snapshot, and from a copied slot', async () => {
