@@ -18,6 +18,8 @@ import { findNative, loadNative } from './load-native.js';
 import { Memory } from './memory.js';
 import { type NativeAddon, weightFormats } from './native.js';
 import { type CpuBackendOptions, resolveOptions } from './options.js';
+import type { PackedMetadata } from './packed-file.js';
+import { openPackedFile, writePackedFile, type WritePackedOptions } from './packed-weights.js';
 import { CpuStates } from './states.js';
 import { CpuWeights } from './weights.js';
 
@@ -27,6 +29,25 @@ export interface CpuBackend extends Backend {
   readonly instructions: string;
   readonly threads: number;
   compile(program: Program, bindings: Bindings, limits: Limits): Promise<CpuExecutable>;
+  /**
+   * Writes weights of this backend to a file as they lie in memory. Whoever opens `path` sees the old file or the whole new
+   * one; a failure leaves nothing behind.
+   * @throws BackendError `ABORTED`, `DISPOSED`; the system's own errors, `ENOSPC` for example
+   */
+  writePacked(weights: Weights, path: string, options?: WritePackedOptions): Promise<void>;
+  /**
+   * The weights of such a file, mapped: nothing is read before it is used, and processes share the memory. The file must
+   * not be cut off or written to while they live; it may be replaced or deleted. Its numbers are trusted, all else is
+   * checked.
+   * @throws BackendError `WEIGHT_INVALID` for a file that is damaged or was written by another version or kind of
+   * machine, `OUT_OF_MEMORY`, `DISPOSED`; the system's own errors, `ENOENT` for example
+   */
+  openPacked(path: string): Promise<OpenedPacked>;
+}
+
+export interface OpenedPacked {
+  readonly weights: Weights;
+  readonly metadata: PackedMetadata;
 }
 
 /**
@@ -120,10 +141,9 @@ class NativeBackend implements CpuBackend {
   async compile(program: Program, bindings: Bindings, limits: Limits): Promise<CpuExecutable> {
     this.#requireLive();
     const { weights, states } = bindings;
-    if (!(weights instanceof CpuWeights && this.#made.has(weights))) {
-      this.#reject(weights, 'weights');
-    }
-    if (!(states instanceof CpuStates && this.#made.has(states))) this.#reject(states, 'states');
+    this.#requireOwn(weights);
+    if (!(states instanceof CpuStates && this.#made.has(states)))
+      this.#reject(states, 'bindings.states');
     requireLive(weights.disposed, 'weights handle');
     requireLive(states.disposed, 'states handle');
     validateLimits(limits);
@@ -134,6 +154,26 @@ class NativeBackend implements CpuBackend {
     checkBindings(program, { weights, states });
     const options = { program: structuredClone(program), weights, states, limits };
     return this.#keep(await NativeExecutable.create(this.#engine, options));
+  }
+
+  async writePacked(
+    weights: Weights,
+    path: string,
+    options: WritePackedOptions = {},
+  ): Promise<void> {
+    this.#requireLive();
+    this.#requireOwn(weights, 'weights');
+    requireLive(weights.disposed, 'weights handle');
+    await writePackedFile(this.#engine, weights, { ...options, path });
+  }
+
+  async openPacked(path: string): Promise<OpenedPacked> {
+    this.#requireLive();
+    const requireOpen = () => {
+      this.#requireLive();
+    };
+    const { weights, metadata } = await openPackedFile(this.#engine, { path, requireOpen });
+    return { weights: await this.#keep(weights), metadata };
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -168,9 +208,13 @@ class NativeBackend implements CpuBackend {
     requireLive(this.#disposal !== undefined, 'backend');
   }
 
+  #requireOwn(weights: Weights, what = 'bindings.weights'): asserts weights is CpuWeights {
+    if (!(weights instanceof CpuWeights && this.#made.has(weights))) this.#reject(weights, what);
+  }
+
   #reject(handle: unknown, what: string): never {
     const got = handle instanceof Object ? 'a handle of another backend' : String(handle);
-    throw new TypeError(`bindings.${what} must come from this backend (${this.name}), got ${got}.`);
+    throw new TypeError(`${what} must come from this backend (${this.name}), got ${got}.`);
   }
 
   #unsupported(index: number, kind: string): BackendError {

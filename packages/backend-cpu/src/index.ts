@@ -4,6 +4,9 @@ export {
   availableInstructions,
   type CpuBackend,
   createCpuBackend,
+  type OpenedPacked,
 } from './create-cpu-backend.js';
 export type { CpuExecutable, CpuProfile } from './executable.js';
 export type { CpuBackendOptions } from './options.js';
+export type { PackedMetadata } from './packed-file.js';
+export type { WritePackedOptions } from './packed-weights.js';

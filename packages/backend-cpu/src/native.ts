@@ -37,6 +37,30 @@ export interface NativeAddon {
   ): Promise<number>;
   releaseWeights(engine: NativeHandle, weights: NativeHandle): Promise<void>;
 
+  /** `kPackedVersion` of native/kernels/pack.h. */
+  readonly packedVersion: number;
+  /** The whole file as memory that is only read; rejects with an error that has a `code`. Nothing frees it but `unmapFile`. */
+  mapFile(
+    engine: NativeHandle,
+    path: string,
+  ): Promise<{ readonly mapping: NativeHandle; readonly bytes: number }>;
+  /** A copy. */
+  readMapping(mapping: NativeHandle, offset: number, length: number): Uint8Array;
+  unmapFile(mapping: NativeHandle): void;
+  /**
+   * Weights in the file, which take the mapping over. `table` has for each tensor its format, rows, columns, 1 for a
+   * vector (f32), layout, and offset in the file, a multiple of 64. Throws where one does not lie in the file.
+   */
+  mapWeights(mapping: NativeHandle, table: Float64Array): NativeHandle;
+  /** Fills and resolves to `bytes`: the packed weight from `offset` on. */
+  readPacked(
+    engine: NativeHandle,
+    weights: NativeHandle,
+    index: number,
+    offset: number,
+    bytes: Uint8Array,
+  ): Promise<Uint8Array>;
+
   /** `sizes`: numbers of each spec; `initial`: one slot's numbers, spec after spec. */
   createStates(sizes: Float64Array, initial: Float32Array, slots: number): NativeHandle;
   resetState(engine: NativeHandle, states: NativeHandle, slot: number): Promise<void>;

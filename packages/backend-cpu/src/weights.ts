@@ -8,9 +8,30 @@ import { type NativeHandle, weightFormats } from './native.js';
 /** One weight in the addon's memory. */
 export interface PackedWeight {
   readonly shape: readonly number[];
+  /** As uploaded; vectors are kept as f32 whatever it is. */
+  readonly format: WeightFormat;
   readonly index: number;
   /** Numbers it holds. */
   readonly count: number;
+}
+
+/** What the addon knows of a weight. */
+export interface WeightLayout {
+  /** Its place in `weightFormats`. */
+  readonly code: number;
+  readonly rows: number;
+  readonly columns: number;
+  /** Matrices go into panels; vectors, and whatever has another number of dimensions, are kept as f32. */
+  readonly isVector: boolean;
+  /** Numbers it holds. */
+  readonly count: number;
+}
+
+/** Weights that are there already, in the order of their indices. */
+export interface MappedWeights {
+  readonly handle: NativeHandle;
+  readonly holding: Holding;
+  readonly weights: ReadonlyMap<string, PackedWeight>;
 }
 
 /** The addon counts rows and columns in 32 bits. */
@@ -21,13 +42,14 @@ export class CpuWeights implements Weights {
   readonly handle: NativeHandle;
   readonly #engine: Engine;
   readonly #holding: Holding;
-  readonly #weights = new Map<string, PackedWeight>();
+  readonly #weights: Map<string, PackedWeight>;
   #disposal: Promise<void> | undefined;
 
-  constructor(engine: Engine) {
+  constructor(engine: Engine, mapped?: MappedWeights) {
     this.#engine = engine;
-    this.#holding = new Holding(engine.memory);
-    this.handle = engine.addon.createWeights();
+    this.#holding = mapped?.holding ?? new Holding(engine.memory);
+    this.#weights = new Map(mapped?.weights);
+    this.handle = mapped?.handle ?? engine.addon.createWeights();
   }
 
   get bytes(): number {
@@ -43,18 +65,18 @@ export class CpuWeights implements Weights {
     requireLive(this.disposed, 'weights handle');
     const { addon, handle } = this.#engine;
     const { name, shape, format, bytes } = weight;
-    const count = this.#check(weight);
-    // Matrices go into panels; vectors, and whatever has another number of dimensions, are kept as f32.
-    const isVector = shape.length !== 2;
-    const columns = shape.at(-1)!;
-    const rows = count / columns;
-    const code = weightFormats.indexOf(format);
+    const { code, rows, columns, isVector, count } = this.#check(weight);
     const packed = addon.packedBytes(code, rows, columns, isVector);
     const index = await this.#holding.allocate({ bytes: packed, what: `Weight ${name}` }, () =>
       addon.addWeight(handle, this.handle, code, rows, columns, isVector, bytes),
     );
     requireLive(this.disposed, 'weights handle');
-    this.#weights.set(name, { shape: [...shape], index, count });
+    this.#weights.set(name, { shape: [...shape], format, index, count });
+  }
+
+  /** In the order of the upload. */
+  entries(): IterableIterator<[string, PackedWeight]> {
+    return this.#weights.entries();
   }
 
   get(name: string): PackedWeight | undefined {
@@ -73,44 +95,57 @@ export class CpuWeights implements Weights {
   }
 
   /** @throws BackendError `WEIGHT_INVALID`, `UNSUPPORTED_WEIGHT_FORMAT`; nothing is allocated before */
-  #check(weight: HostWeight): number {
-    const { name, shape, format, bytes } = weight;
-    if (!weightFormats.includes(format)) throw unsupportedFormat(weight);
-    if (typeof name !== 'string' || name === '') {
-      throw invalid(weight, { expected: 'a name', got: JSON.stringify(name) });
-    }
-    if (this.#weights.has(name)) {
-      throw new BackendError({
-        code: 'WEIGHT_INVALID',
-        message: `Weight ${name} must occur once, got it twice.`,
-        expected: 1,
-        got: 2,
-      });
-    }
+  #check(weight: HostWeight): WeightLayout {
+    const { name, bytes } = weight;
+    const layout = layoutOf(weight);
+    if (this.#weights.has(name)) throw repeated(name);
     if (!(bytes instanceof Uint8Array)) {
       throw new TypeError(`Weight ${name} must have Uint8Array bytes.`);
-    }
-    const count = shape.reduce((total, size) => total * size, 1);
-    const areSizes = shape.every((size) => Number.isSafeInteger(size) && size > 0);
-    const columns = shape.at(-1) ?? 0;
-    if (shape.length === 0 || !areSizes || !Number.isSafeInteger(count)) {
-      throw invalid(weight, { expected: 'positive sizes', got: `[${shape.join(', ')}]` });
-    }
-    if (columns > largestSize || count / columns > largestSize) {
-      throw invalid(weight, {
-        expected: `at most ${largestSize} rows and columns`,
-        got: `[${shape.join(', ')}]`,
-      });
     }
     const expected = expectedBytes(weight);
     if (bytes.length !== expected) {
       throw invalid(weight, { expected: `${expected} bytes`, got: bytes.length });
     }
-    return count;
+    return layout;
   }
 }
 
-function expectedBytes(weight: HostWeight): number {
+/** @throws BackendError `WEIGHT_INVALID`, `UNSUPPORTED_WEIGHT_FORMAT` */
+export function layoutOf(weight: Omit<HostWeight, 'bytes'>): WeightLayout {
+  const { name, shape, format } = weight;
+  const code = weightFormats.indexOf(format);
+  if (code < 0) throw unsupportedFormat(weight);
+  if (typeof name !== 'string' || name === '') {
+    throw invalid(weight, { expected: 'a name', got: JSON.stringify(name) });
+  }
+  const count = shape.reduce((total, size) => total * size, 1);
+  const areSizes = shape.every((size) => Number.isSafeInteger(size) && size > 0);
+  const columns = shape.at(-1) ?? 0;
+  const rows = count / columns;
+  if (shape.length === 0 || !areSizes || !Number.isSafeInteger(count)) {
+    throw invalid(weight, { expected: 'positive sizes', got: `[${shape.join(', ')}]` });
+  }
+  if (columns > largestSize || rows > largestSize) {
+    throw invalid(weight, {
+      expected: `at most ${largestSize} rows and columns`,
+      got: `[${shape.join(', ')}]`,
+    });
+  }
+  // Blocks that the rows cannot hold are told here, too.
+  expectedBytes(weight);
+  return { code, rows, columns, isVector: shape.length !== 2, count };
+}
+
+export function repeated(name: string): BackendError {
+  return new BackendError({
+    code: 'WEIGHT_INVALID',
+    message: `Weight ${name} must occur once, got it twice.`,
+    expected: 1,
+    got: 2,
+  });
+}
+
+function expectedBytes(weight: Omit<HostWeight, 'bytes'>): number {
   try {
     return bytesForShape(weight.format, weight.shape);
   } catch (cause) {
@@ -119,7 +154,7 @@ function expectedBytes(weight: HostWeight): number {
   }
 }
 
-function unsupportedFormat({ name, format }: HostWeight): BackendError {
+function unsupportedFormat({ name, format }: Omit<HostWeight, 'bytes'>): BackendError {
   return new BackendError({
     code: 'UNSUPPORTED_WEIGHT_FORMAT',
     message: `Weight ${name} is in the format ${format}; supported: ${weightFormats.join(', ')}.`,
@@ -129,7 +164,7 @@ function unsupportedFormat({ name, format }: HostWeight): BackendError {
 }
 
 function invalid(
-  { name, format, shape }: HostWeight,
+  { name, format, shape }: Omit<HostWeight, 'bytes'>,
   options: { expected: unknown; got: unknown; cause?: unknown },
 ): BackendError {
   return new BackendError({
