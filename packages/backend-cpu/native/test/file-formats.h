@@ -1,4 +1,7 @@
-/** Rows in the layout of files, random or read number by number from the definitions of the formats: no code of kernels/. */
+/**
+ * Rows in the layout of files, random or read number by number from the definitions of the formats: no code of
+ * kernels/.
+ */
 #pragma once
 
 #include <cmath>
@@ -132,7 +135,8 @@ inline std::vector<double> file_row(Format format, const uint8_t* bytes, size_t 
   const uint8_t* start = bytes + row * columns / offsets.block_columns * offsets.block_bytes;
   std::vector<double> numbers(columns);
   for (size_t i = 0; i < columns; ++i) {
-    numbers[i] = file_number(format, start + i / offsets.block_columns * offsets.block_bytes, i % offsets.block_columns);
+    const uint8_t* block = start + i / offsets.block_columns * offsets.block_bytes;
+    numbers[i] = file_number(format, block, i % offsets.block_columns);
   }
   return numbers;
 }

@@ -1,8 +1,8 @@
 /**
  * How fast products with block formats are: for one token in GB/s beside a loop that only reads, for many in GOP/s (two
- * operations a weight and token) beside the processor's byte products that touch no memory. Weights come from memory: the
- * matrices are larger than caches, in huge pages where the system gives them. Times are processor time of the slowest
- * thread, so that a busy machine disturbs less.
+ * operations a weight and token) beside the processor's byte products that touch no memory. Weights come from memory:
+ * the matrices are larger than caches, in huge pages where the system gives them. Times are processor time of the
+ * slowest thread, so that a busy machine disturbs less.
  *
  * linear-block.bench [instruction set] [threads] [format] [columns]
  */

@@ -1,7 +1,7 @@
 /**
- * Products with block formats against sums in double precision: of activations quantised here, to float rounding, and of the
- * activations themselves, within what quantising them may cost. Groupings of units, groupings of tokens, guards, NaN and
- * infinity that stay with their token, and the epilogue.
+ * Products with block formats against sums in double precision: of activations quantised here, to float rounding, and
+ * of the activations themselves, within what quantising them may cost. Groupings of units, groupings of tokens, guards,
+ * NaN and infinity that stay with their token, and the epilogue.
  *
  * linear-block.test [instruction set]
  */

@@ -1,4 +1,6 @@
-/** What the block formats are to a product: quants of a few bits, an offset, scales, minima (pack.h has the layouts). */
+/**
+ * What the block formats are to a product: quants of a few bits, an offset, scales, minima (pack.h has the layouts).
+ */
 
 constexpr uint32_t kQuantBlock = 32;
 constexpr int kRowVectors = static_cast<int>(kPanelRows) / kLanes;
@@ -63,7 +65,8 @@ struct BlockPanel {
   RWKV_INLINE F scale(size_t block, int half, int v) const {
     const uint8_t* scales = data + layout.scales + v * kLanes * 2;
     if constexpr (Traits::kHalves) {
-      return halves_at(scales + block / 8 * 32) * load_i8(data + layout.block_scales + block * 32 + half * 16 + v * kLanes);
+      const uint8_t* block_scales = data + layout.block_scales + block * 32 + half * 16;
+      return halves_at(scales + block / 8 * 32) * load_i8(block_scales + v * kLanes);
     } else if constexpr (Traits::kSuper) {
       return halves_at(scales + block / 8 * 32) * load_u8(data + layout.block_scales + block * 16 + v * kLanes);
     } else {
@@ -82,7 +85,9 @@ struct BlockPanel {
     }
   }
 
-  /** use(Constant<group>, Constant<ordinal>, Quants) for the 8 groups of a block, in the order that unpacks them best. */
+  /**
+   * use(Constant<group>, Constant<ordinal>, Quants) for the 8 groups of a block, in the order that unpacks them best.
+   */
   template <class Use>
   RWKV_INLINE void groups(size_t block, int v, const Use& use) const {
     const size_t lane = static_cast<size_t>(v) * kLanes * 4;

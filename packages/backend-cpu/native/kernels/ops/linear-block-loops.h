@@ -103,7 +103,10 @@ struct UnpackedBlocks {
   float* sums;
 };
 
-/** Memory that comes next: the loop asks for some lines of it with every block, so that it arrives while numbers are multiplied. */
+/**
+ * Memory that comes next: the loop asks for some lines of it with every block, so that it arrives while numbers are
+ * multiplied.
+ */
 struct Ahead {
   const uint8_t* at;
   size_t lines_per_block;

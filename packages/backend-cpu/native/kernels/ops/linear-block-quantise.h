@@ -6,8 +6,8 @@
  *
  *   tile of n tokens: [blocks] of { q i8 [n][32]; scale f32 [n]; sum [1, or 2 where scales are for 16 columns][n] }
  *
- * `sum` is what a block adds apart from the products of quants: -offset Σ q as i32 for formats with an offset,
- * scale · Σ q as f32 for those with minima. A block with a NaN or an infinity has a scale of NaN and q = 0, so that this
+ * `sum` is what a block adds apart from the products of quants: -offset Σ q as i32 for formats with an offset, scale ·
+ * Σ q as f32 for those with minima. A block with a NaN or an infinity has a scale of NaN and q = 0, so that this
  * token's results are NaN and no conversion to integers goes out of range.
  */
 

@@ -1,12 +1,12 @@
 /**
- * out = residual + gate ⊙ activation(bias + x Wᵀ) for W of a block format: x is quantised (linear-block-quantise.h), then
- * integers are multiplied, 16 rows of W at a time.
+ * out = residual + gate ⊙ activation(bias + x Wᵀ) for W of a block format: x is quantised (linear-block-quantise.h),
+ * then integers are multiplied, 16 rows of W at a time.
  *
- * Few tokens (up to kDirectTokens): a unit is a panel; the loop unpacks quants in registers and is bound by the memory that
- * W comes from. Many: a unit is kTilePanels panels and up to kUnitTiles tiles of up to kMaxTile tokens; kChunkBlocks blocks
- * of the panels are unpacked to scratch, where every tile finds them in the first-level cache, and the next unit's panels
- * are asked for meanwhile. Units of the same tokens follow one another, because these tokens' rows of x are what the
- * second-level cache should keep.
+ * Few tokens (up to kDirectTokens): a unit is a panel; the loop unpacks quants in registers and is bound by the memory
+ * that W comes from. Many: a unit is kTilePanels panels and up to kUnitTiles tiles of up to kMaxTile tokens;
+ * kChunkBlocks blocks of the panels are unpacked to scratch, where every tile finds them in the first-level cache, and
+ * the next unit's panels are asked for meanwhile. Units of the same tokens follow one another, because these tokens'
+ * rows of x are what the second-level cache should keep.
  *
  * Limits: columns are a multiple of 32 (256 for k formats).
  */
@@ -23,10 +23,11 @@
 #include "../simd/scalar-integers.h"
 #endif
 
+/** Measured: longer chunks, or units of more tokens, evict each other from the caches. */
+constexpr size_t kChunkBlocks = 16;
+constexpr size_t kUnitTiles = 48 / kMaxTile;
 /** How far ahead of its loads the loop for few tokens asks for weights. */
 constexpr size_t kPrefetchBytes = 4096;
-constexpr size_t kChunkBlocks = 24;
-constexpr size_t kUnitTiles = 120 / kMaxTile;
 
 #include "linear-block-formats.h"
 #include "linear-block-quantise.h"
@@ -61,7 +62,9 @@ static void finish_panel(const LinearArgs& args, size_t panel, size_t first, siz
   }
 }
 
-/** Quants, scales and minima of blocks [begin, end) into `scratch`; quants that are bytes already stay where they are. */
+/**
+ * Quants, scales and minima of blocks [begin, end) into `scratch`; quants that are bytes already stay where they are.
+ */
 template <Format kFormat>
 RWKV_INLINE UnpackedBlocks unpack_blocks(const BlockPanel<kFormat>& panel, size_t begin, size_t end, uint8_t* scratch) {
   using Traits = BlockTraits<kFormat>;
@@ -118,7 +121,9 @@ void block_unit_many(const LinearArgs& args, const Tiles& tiles, const uint8_t* 
       tile_of<Loop, 1, kMaxTile>(n, unpacked, end - begin, x, ahead);
     }
   }
-  for (size_t p = 0; p < kTilePanels && p < here; ++p) finish_panel(args, first_panel + p, first, count, sums + p * kUnitSums);
+  for (size_t p = 0; p < kTilePanels && p < here; ++p) {
+    finish_panel(args, first_panel + p, first, count, sums + p * kUnitSums);
+  }
 }
 
 template <Format kFormat, int kTokens>

@@ -1,7 +1,7 @@
 /**
- * Quants and their products for AVX2; avx512-integers.h has the interface. With AVX-VNNI one instruction does what it does
- * there. Without, products of unsigned and signed bytes are added in pairs to 16 bits, where several groups fit before they
- * are widened; bytes of 8 bits would saturate and are multiplied as signed numbers instead.
+ * Quants and their products for AVX2; avx512-integers.h has the interface. With AVX-VNNI one instruction does what it
+ * does there. Without, products of unsigned and signed bytes are added in pairs to 16 bits, where several groups fit
+ * before they are widened; bytes of 8 bits would saturate and are multiplied as signed numbers instead.
  */
 struct Quants {
   __m256i v;

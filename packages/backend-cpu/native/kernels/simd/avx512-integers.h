@@ -1,6 +1,6 @@
 /**
- * Vectors of unsigned quants and of their products with int8 activations for AVX-512 with VNNI: the interface that every
- * file of integers in this folder gives to linear-block.h.
+ * Vectors of unsigned quants and of their products with int8 activations for AVX-512 with VNNI: the interface that
+ * every file of integers in this folder gives to linear-block.h.
  *
  * Quants are kLanes rows of 4 columns each; Integers are kLanes rows.
  */
@@ -51,8 +51,8 @@ RWKV_INLINE void prefetch(const uint8_t* p) { _mm_prefetch(reinterpret_cast<cons
 RWKV_INLINE void prefetch_far(const uint8_t* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1); }
 
 /**
- * Σ (q - offset) x over some columns, for quants of kBits bits. `start` is -offset Σ x. `add` is called in order with the
- * ordinals 0, 1, …
+ * Σ (q - offset) x over some columns, for quants of kBits bits. `start` is -offset Σ x. `add` is called in order with
+ * the ordinals 0, 1, …
  */
 template <int kBits>
 struct Accumulator {

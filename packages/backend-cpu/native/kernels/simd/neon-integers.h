@@ -1,7 +1,7 @@
 /**
- * Quants and their products for 64-bit ARM; avx512-integers.h has the interface. All quants are multiplied as signed bytes:
- * those of 8 bits after their highest bit is turned, which takes the offset away. Without the dot product instruction,
- * products are added to 16 bits, where several groups fit before they are widened.
+ * Quants and their products for 64-bit ARM; avx512-integers.h has the interface. All quants are multiplied as signed
+ * bytes: those of 8 bits after their highest bit is turned, which takes the offset away. Without the dot product
+ * instruction, products are added to 16 bits, where several groups fit before they are widened.
  */
 struct Quants {
   uint8x16_t v;
