@@ -51,7 +51,8 @@
       'dependencies': ['rwkv_cpu_scalar'],
       'conditions': [
         ['OS=="linux"', {
-          'ldflags': ['-Wl,--version-script=<(module_root_dir)/native/exports.map'],
+          # Symbols are resolved when the addon is loaded: what is missing is then an error, not the end of the process.
+          'ldflags': ['-Wl,--version-script=<(module_root_dir)/native/exports.map', '-Wl,-z,now'],
         }],
         ['target_arch=="x64"', {
           'dependencies': ['rwkv_cpu_avx2', 'rwkv_cpu_avxvnni', 'rwkv_cpu_avx512', 'rwkv_cpu_avx512bf16'],

@@ -1,4 +1,8 @@
-/** The functions that src/native.ts declares. Arguments were checked there; here only what memory safety needs is. */
+/**
+ * Over 400 lines because it is the whole surface of the addon, in the order of src/native.ts.
+ *
+ * The functions that src/native.ts declares. Arguments were checked there; here only what memory safety needs is.
+ */
 #include <cmath>
 #include <cstring>
 #include <utility>

@@ -1,4 +1,6 @@
 /**
+ * Over 400 lines because the arguments of every operation are read here, in the order in which src/encode writes them.
+ *
  * The encoded program as operations bound to memory. The encoder is ours, so a word out of place is a mistake of this
  * package; it is reported as `malformed` all the same, since what would follow is a write to a wild address.
  */
