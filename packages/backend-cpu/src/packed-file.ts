@@ -186,7 +186,7 @@ function parseTensor(value: unknown): PackedWeightSpec {
     throw invalid(`format of ${name}`, `one of ${weightFormats.join(', ')}`, text(format));
   }
   if (layout !== 0) throw invalid(`layout of ${name}`, '0', text(layout));
-  return { name, shape: shape as number[], format: known };
+  return { name, shape: shape, format: known };
 }
 
 /** The fields of an object that has these and no others. */
@@ -198,7 +198,7 @@ function fieldsOf<Name extends string>(
   const got = isObject(value) ? Object.keys(value).sort().join(', ') : kindOf(value);
   const expected = [...names].sort().join(', ');
   if (!isObject(value) || got !== expected) throw invalid(what, expected, got);
-  return value as Record<Name, unknown>;
+  return value;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

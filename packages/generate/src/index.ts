@@ -33,5 +33,10 @@ export type {
 } from './model-types.js';
 export type { ModelState } from './model-state.js';
 export type { GenerateOptions, Prompt, SamplerPresetName } from './options.js';
-export { type CreateLanguageModelOptions, createLanguageModel } from './program-model.js';
+export {
+  type CachedWeights,
+  type CreateLanguageModelOptions,
+  createLanguageModel,
+  type WeightCache,
+} from './program-model.js';
 export type { StateFile } from './state-file.js';

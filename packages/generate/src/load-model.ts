@@ -22,7 +22,7 @@ import {
 } from '@rwkv-ts/weights';
 import { aborted, optionInvalid } from './errors.js';
 import { Model } from './model.js';
-import { createLanguageModel } from './program-model.js';
+import { createLanguageModel, type WeightCache } from './program-model.js';
 import { missingTokenizer } from './prompt-start.js';
 import { checkSchedulerOptions, schedulerOptions } from './scheduler.js';
 
@@ -30,7 +30,10 @@ import { checkSchedulerOptions, schedulerOptions } from './scheduler.js';
 export type ModelSource = string | URL | Blob | Uint8Array | ByteSource;
 
 export interface LoadProgress {
-  /** `open`: reading headers. `upload`: weights on their way to the backend. `compile`: preparing to run. */
+  /**
+   * `open`: reading headers. `upload`: weights on their way to the backend, unless a cache has them. `compile`: preparing to
+   * run.
+   */
   readonly phase: 'open' | 'upload' | 'compile';
   /** Bytes of weights uploaded. */
   readonly done: number;
@@ -64,6 +67,11 @@ export interface LoadModelOptions extends Pick<
    * what logits take: 4 V bytes a row.
    */
   readonly limits?: Partial<Limits>;
+  /**
+   * Where the weights may lie ready for the backend: then only the model file's configuration and tokenizer are read. The
+   * cache must be of this very model, adapters and overrides included. Default none.
+   */
+  readonly weightCache?: WeightCache;
   /** How references are resolved: token, hub, cache. */
   readonly hub?: Omit<ResolveOptions, 'signal'>;
   readonly signal?: AbortSignal;
@@ -72,7 +80,7 @@ export interface LoadModelOptions extends Pick<
 }
 
 /**
- * Loads a model onto a backend. Weights stream through host memory one tensor at a time. The source, and the sources of
+ * Loads a model onto a backend. Weights stream through host memory one tensor at a time, or come from `weightCache`. The source, and the sources of
  * adapters, are disposed of when loading ends, well or badly; a failure leaves nothing on the backend.
  * @throws HubError, WeightsError, ModelError, TokenizerError, BackendError, GenerateError `OPTION_INVALID`, `ABORTED`
  */
@@ -99,6 +107,7 @@ async function loadOpened(file: ModelFile, options: LoadModelOptions): Promise<M
   const languageModel = await createLanguageModel({
     config: file.config,
     weights: observed(file, { fingerprint, options }),
+    cache: options.weightCache,
     backend,
     limits,
     fingerprint: () => fingerprint.digest(),

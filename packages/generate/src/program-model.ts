@@ -15,14 +15,36 @@ import { lower } from '@rwkv-ts/program';
 import { modelDisposed } from './errors.js';
 import type { LanguageModel } from './language-model.js';
 
+/** Weights on the backend, and what identifies them. */
+export interface CachedWeights {
+  readonly weights: Weights;
+  readonly fingerprint: string;
+}
+
+/**
+ * Somewhere weights are kept in the form that the backend computes on, so that they need not be uploaded again. What it
+ * holds belongs to one model with one configuration and one backend; that is its maker's business.
+ */
+export interface WeightCache {
+  /** Weights on the backend, which become the model's to dispose of; undefined where there are none. */
+  open(): Promise<CachedWeights | undefined>;
+  /** Called with what was uploaded, where `open` had nothing, before it is computed on. The weights stay the model's. */
+  save(uploaded: CachedWeights): Promise<void>;
+}
+
 export interface CreateLanguageModelOptions {
   readonly config: RwkvConfig;
-  /** The model's weights by canonical name, in formats the backend claims. */
+  /** The model's weights by canonical name, in formats the backend claims. Not begun where `cache` has them. */
   readonly weights: AsyncIterable<HostWeight>;
+  /** An error of either of its methods is one of creating the model. */
+  readonly cache?: WeightCache | undefined;
   /** Stays the caller's. */
   readonly backend: Backend;
   readonly limits: Limits;
-  /** Asked for after the last weight was handed over, so it may be computed from what passed by. */
+  /**
+   * Asked for after the last weight was handed over, so it may be computed from what passed by; not at all where `cache`
+   * has them.
+   */
   readonly fingerprint: () => string;
 }
 
@@ -30,18 +52,33 @@ export interface CreateLanguageModelOptions {
  * The standard `LanguageModel`: the configuration's program, lowered to what the backend supports, on its weights. Each
  * `createStates` compiles the program for the new states. Disposing of the model frees weights, states and programs, and
  * leaves the backend.
- * @throws what `buildProgram`, `lower` and `Backend.upload` throw; nothing stays allocated
+ * @throws what `buildProgram`, `lower`, `Backend.upload` and the cache throw; nothing stays allocated
  */
 export async function createLanguageModel({
-  config,
-  weights,
-  backend,
-  limits,
-  fingerprint,
+  cache,
+  ...options
 }: CreateLanguageModelOptions): Promise<LanguageModel> {
+  const { config, backend, limits } = options;
   const program = lower(buildProgram(config), backend.supports.ops);
+  const { weights: uploaded, fingerprint } =
+    (await cache?.open()) ?? (await uploadInto(cache, program, options));
+  return new ProgramModel({ program, backend, uploaded, limits, fingerprint });
+}
+
+async function uploadInto(
+  cache: WeightCache | undefined,
+  program: Program,
+  { weights, backend, fingerprint }: CreateLanguageModelOptions,
+): Promise<CachedWeights> {
   const uploaded = await backend.upload(weights, { program });
-  return new ProgramModel({ program, backend, uploaded, limits, fingerprint: fingerprint() });
+  try {
+    const cached = { weights: uploaded, fingerprint: fingerprint() };
+    await cache?.save(cached);
+    return cached;
+  } catch (error) {
+    await uploaded[Symbol.asyncDispose]();
+    throw error;
+  }
 }
 
 class ProgramModel implements LanguageModel {

@@ -7,7 +7,14 @@ import { createReferenceBackend } from '@rwkv-ts/reference';
 import { byteTokenizer } from '@rwkv-ts/tokenizer';
 import { type ByteSource, memorySource } from '@rwkv-ts/weights';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { GenerateError, type LoadProgress, type Model, loadModel } from '../src/index.js';
+import {
+  type CachedWeights,
+  GenerateError,
+  type LoadProgress,
+  type Model,
+  type WeightCache,
+  loadModel,
+} from '../src/index.js';
 import { testTokenizer } from './test-tokenizer.js';
 
 const path = fileURLToPath(demoModel.url);
@@ -81,6 +88,78 @@ describe('loadModel', () => {
     expect(uploads[0]).toBe(0);
     expect(uploads.at(-1)).toBe(seen.at(-1)?.total);
     expect(seen.at(-1)?.total).toBeGreaterThan(1_900_000);
+  });
+
+  describe('with a cache of weights', () => {
+    /** Keeps the weights of one model on its backend, as `save` got them. */
+    const keeper = () => {
+      const kept: CachedWeights[] = [];
+      let open = 0;
+      const cache: WeightCache = {
+        open: async () => {
+          open++;
+          return kept[0];
+        },
+        save: async (uploaded) => {
+          kept.push(uploaded);
+        },
+      };
+      return { cache, kept, opened: () => open };
+    };
+
+    it('saves what was uploaded, and then reads none of the tensors', async () => {
+      await using backend = createReferenceBackend();
+      const { cache, kept, opened } = keeper();
+      const first = await loadModel(bytes, { backend, slots: 1, weightCache: cache });
+      expect(kept).toMatchObject([{ fingerprint: loaded.fingerprint }]);
+      const { text } = await first.generate('And it came to pass', greedy);
+
+      let read = 0;
+      const source = watched(bytes);
+      const counted = {
+        ...source,
+        read: (offset: number, length: number) => {
+          read += length;
+          return source.read(offset, length);
+        },
+      };
+      const phases = new Set<string>();
+      await using second = await loadModel(counted, {
+        backend,
+        slots: 1,
+        weightCache: cache,
+        onProgress: ({ phase }) => phases.add(phase),
+      });
+      expect({ opened: opened(), kept: kept.length }).toEqual({ opened: 2, kept: 1 });
+      expect(read).toBeLessThan(bytes.length / 10);
+      expect([...phases]).toEqual(['open', 'compile']);
+      expect(second.fingerprint).toBe(loaded.fingerprint);
+      expect((await second.generate('And it came to pass', greedy)).text).toBe(text);
+      const state = await loaded.prefill('In the');
+      expect((await second.generate('', { ...greedy, state })).text).not.toBe('');
+    });
+
+    it('disposes of the weights with the model', async () => {
+      await using backend = createReferenceBackend();
+      const { cache } = keeper();
+      await using model = await loadModel(bytes, { backend, slots: 1, weightCache: cache });
+      await using again = await loadModel(bytes, { backend, slots: 1, weightCache: cache });
+      await model[Symbol.asyncDispose]();
+      await again[Symbol.asyncDispose]();
+      expect(backend.bytes).toBe(0);
+    });
+
+    it.each(['open', 'save'] as const)('leaves nothing behind when it fails to %s', async (at) => {
+      await using backend = createReferenceBackend();
+      const fail = async () => {
+        throw new RangeError('no room to keep it');
+      };
+      const weightCache = { ...keeper().cache, [at]: fail };
+      const source = watched(bytes);
+      await expect(loadModel(source, { backend, weightCache })).rejects.toThrow('no room');
+      expect(source.disposed).toBeGreaterThan(0);
+      expect(backend.bytes).toBe(0);
+    });
   });
 
   it('takes a tuned state to start from', async () => {
