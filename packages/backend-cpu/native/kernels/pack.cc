@@ -1,5 +1,5 @@
 /**
- * Between the layout of files (rows of GGML blocks) and panels of 16 rows (pack.h).
+ * Between the layout of files (rows of GGML blocks) and panels of 16 rows (pack.h); pack-columns.cc has the columns.
  *
  * Every part of a panel is a transpose of 16 rows, mostly of 32-bit words: four bytes of quants belong to four columns that
  * stay together. What else there is to do (nibbles of k formats, fifth and sixth bits) is done to 16 words at once after the
@@ -339,7 +339,8 @@ PanelLayout panel_layout(Format format, uint32_t columns) {
   return layout;
 }
 
-size_t packed_bytes(Format format, uint32_t rows, uint32_t columns) {
+size_t packed_bytes(Format format, uint32_t rows, uint32_t columns, Layout layout) {
+  if (layout == Layout::columns) return column_layout(format, rows, columns).bytes;
   return (size_t{rows} + kPanelRows - 1) / kPanelRows * panel_layout(format, columns).panel_bytes;
 }
 
@@ -348,56 +349,69 @@ size_t file_row_bytes(Format format, uint32_t columns) {
   return size_t{columns} / block.columns * block.bytes;
 }
 
-void pack_panels(Format format, uint32_t rows, uint32_t columns, const uint8_t* source, uint8_t* packed, Range panels) {
+void pack_panel(Format format, size_t rows, uint32_t columns, const uint8_t* source, size_t row_bytes, uint8_t* out) {
   const PanelLayout layout = panel_layout(format, columns);
-  const size_t row_bytes = file_row_bytes(format, columns);
   const size_t blocks = columns / kBlock, supers = columns / kSuperBlock;
-  const bool plain = format <= Format::bf16;
-  for (size_t panel = panels.begin; panel < panels.end; ++panel) {
-    const size_t first = panel * kPanelRows;
-    uint8_t* out = packed + panel * layout.panel_bytes;
-    clear_padding(layout, out);
-    const Source from(source + first * row_bytes, row_bytes, rows - first, plain ? 64 : file_block(format).bytes);
-    switch (format) {
-      case Format::f32:
-        pack_plain<uint32_t>(from, columns, out);
-        break;
-      case Format::f16:
-        pack_plain<uint16_t>(from, columns, out);
-        break;
-      case Format::bf16:
-        pack_plain<uint32_t>(from, columns / 2, out);
-        if (columns & 1) pack_last_bf16(from, size_t{columns - 1} * 2, out + size_t{columns / 2} * 64);
-        break;
-      case Format::q8_0:
-        pack_q8_0(from, blocks, layout, out);
-        break;
-      case Format::q4_0:
-        pack_small<false, false>(from, blocks, layout, out);
-        break;
-      case Format::q4_1:
-        pack_small<true, false>(from, blocks, layout, out);
-        break;
-      case Format::q5_0:
-        pack_small<false, true>(from, blocks, layout, out);
-        break;
-      case Format::q5_1:
-        pack_small<true, true>(from, blocks, layout, out);
-        break;
-      case Format::q4_k:
-        pack_k<false>(from, supers, layout, out);
-        break;
-      case Format::q5_k:
-        pack_k<true>(from, supers, layout, out);
-        break;
-      case Format::q6_k:
-        pack_q6_k(from, supers, layout, out);
-        break;
-    }
+  clear_padding(layout, out);
+  const Source from(source, row_bytes, rows, format <= Format::bf16 ? 64 : file_block(format).bytes);
+  switch (format) {
+    case Format::f32:
+      pack_plain<uint32_t>(from, columns, out);
+      break;
+    case Format::f16:
+      pack_plain<uint16_t>(from, columns, out);
+      break;
+    case Format::bf16:
+      pack_plain<uint32_t>(from, columns / 2, out);
+      if (columns & 1) pack_last_bf16(from, size_t{columns - 1} * 2, out + size_t{columns / 2} * 64);
+      break;
+    case Format::q8_0:
+      pack_q8_0(from, blocks, layout, out);
+      break;
+    case Format::q4_0:
+      pack_small<false, false>(from, blocks, layout, out);
+      break;
+    case Format::q4_1:
+      pack_small<true, false>(from, blocks, layout, out);
+      break;
+    case Format::q5_0:
+      pack_small<false, true>(from, blocks, layout, out);
+      break;
+    case Format::q5_1:
+      pack_small<true, true>(from, blocks, layout, out);
+      break;
+    case Format::q4_k:
+      pack_k<false>(from, supers, layout, out);
+      break;
+    case Format::q5_k:
+      pack_k<true>(from, supers, layout, out);
+      break;
+    case Format::q6_k:
+      pack_q6_k(from, supers, layout, out);
+      break;
   }
 }
 
+void pack_panels(Format format, uint32_t rows, uint32_t columns, const uint8_t* source, uint8_t* packed, Range panels) {
+  const size_t panel_bytes = panel_layout(format, columns).panel_bytes, row_bytes = file_row_bytes(format, columns);
+  for (size_t panel = panels.begin; panel < panels.end; ++panel) {
+    const size_t first = panel * kPanelRows;
+    pack_panel(format, rows - first, columns, source + first * row_bytes, row_bytes, packed + panel * panel_bytes);
+  }
+}
+
+size_t pack_parts(uint32_t rows, Layout layout) {
+  const size_t each = layout == Layout::columns ? kChunkRows : kPanelRows;
+  return (rows + each - 1) / each;
+}
+
+void pack(const PackedMatrix& matrix, const uint8_t* source, uint8_t* packed, Range parts) {
+  const auto function = matrix.layout == Layout::columns ? pack_columns : pack_panels;
+  function(matrix.format, matrix.rows, matrix.columns, source, packed, parts);
+}
+
 void unpack_row(const PackedMatrix& matrix, uint32_t row, float* out) {
+  if (matrix.layout == Layout::columns) return unpack_row_of_columns(matrix, row, out);
   const PanelLayout layout = panel_layout(matrix.format, matrix.columns);
   const uint8_t* panel = matrix.data + row / kPanelRows * layout.panel_bytes;
   const uint32_t r = row % kPanelRows;

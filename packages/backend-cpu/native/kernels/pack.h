@@ -1,7 +1,8 @@
 /**
- * Packed matrices: one layout for every instruction set, so that a packed file serves every machine.
+ * Packed matrices: layouts that do not depend on the instruction set. Panels serve any x; columns serve an x that is mostly
+ * zero, for then a product reads only what it multiplies.
  *
- * The rows of a matrix [rows, columns] are cut into panels of 16, the last one filled with zero rows; a panel is
+ * Panels. The rows of a matrix [rows, columns] are cut into panels of 16, the last one filled with zero rows; a panel is
  * contiguous, and panels follow one another at `panel_bytes`, a multiple of 64. Within a panel the 16 rows are the lanes of
  * a vector, so that a product needs no sum across lanes, a matrix is one sequential stream, and the same bytes serve one
  * token and many. Columns of block formats are a multiple of 32 (of 256 for the k formats), as the files have them.
@@ -23,6 +24,17 @@
  *   q5_k  as q4_k, and fifths
  *   q6_k  per super-block: d f16 [16]; per block: sc i8 [2 halves of 16 columns][16]; nibbles;
  *         sixths [2][16][4]: vector j, bits 2 i and 2 i + 1 are the upper two bits of group 4 j + i; offset 32; w = d sc (q - 32)
+ *
+ * Columns. What belongs to a column is contiguous: all rows, padded with zero rows to a multiple of 128, so that a chunk of
+ * 128 rows begins a line of the cache in most parts. The parts below follow one another for the whole matrix, each a
+ * multiple of 64 bytes. Numbers of b bits share bytes across rows: 16 bytes hold 128 / b rows, byte i has in the bits from
+ * b j on row 16 j + i of these. Offsets are those of the panels.
+ *
+ *   f32, f16, bf16   [columns][rows]
+ *   scales, mins     f16 [blocks][rows]; of k formats d and dmin f16 [super-blocks][rows]
+ *   sub-scales       q4_k, q5_k: sc u8 [blocks][rows], m u8 [blocks][rows]; q6_k: sc i8 [blocks][2][rows]
+ *   quants           [columns][rows]: q8_0 8 bits, q + 128; others the lower 4 bits
+ *   upper            [columns][rows]: fifth bits, 1 bit; sixths, 2 bits
  */
 #pragma once
 
@@ -34,6 +46,7 @@ namespace rwkv {
 constexpr uint32_t kPackedVersion = 1;
 
 constexpr uint32_t kPanelRows = 16;
+constexpr uint32_t kChunkRows = 128;
 
 /** Where the parts of a panel begin, in bytes; parts a format lacks are 0. */
 struct PanelLayout {
@@ -54,8 +67,19 @@ struct PanelLayout {
 
 PanelLayout panel_layout(Format format, uint32_t columns);
 
+/** Where the parts of a matrix in columns begin, and how far apart the columns of a part are, in bytes; 0 as above. */
+struct ColumnLayout {
+  size_t scales, mins, block_scales, block_mins, quants, upper;
+  /** Rows with the padding. */
+  size_t rows;
+  size_t quants_stride, upper_stride;
+  size_t bytes;
+};
+
+ColumnLayout column_layout(Format format, uint32_t rows, uint32_t columns);
+
 /** Bytes of a packed matrix; fits size_t because rows and columns were checked against memory before. */
-size_t packed_bytes(Format format, uint32_t rows, uint32_t columns);
+size_t packed_bytes(Format format, uint32_t rows, uint32_t columns, Layout layout = Layout::panels);
 
 /** Bytes of one row in the file's layout. */
 size_t file_row_bytes(Format format, uint32_t columns);
@@ -63,7 +87,18 @@ size_t file_row_bytes(Format format, uint32_t columns);
 /** Packs panels [panels.begin, panels.end) from `source`, rows in the file's own layout (GGML blocks), at any alignment. */
 void pack_panels(Format format, uint32_t rows, uint32_t columns, const uint8_t* source, uint8_t* packed, Range panels);
 
+/** Packs one panel of `rows` rows that begin `row_bytes` apart; rows beyond 16 are left out. */
+void pack_panel(Format format, size_t rows, uint32_t columns, const uint8_t* source, size_t row_bytes, uint8_t* packed);
+
+/** Packs rows [chunks.begin · 128, chunks.end · 128) into columns; the rest is as with panels. */
+void pack_columns(Format format, uint32_t rows, uint32_t columns, const uint8_t* source, uint8_t* packed, Range chunks);
+
+/** How many parts a matrix is packed in, and packing some of them, whatever the layout. */
+size_t pack_parts(uint32_t rows, Layout layout);
+void pack(const PackedMatrix& matrix, const uint8_t* source, uint8_t* packed, Range parts);
+
 /** Row `row` as f32 [columns], exactly the file's numbers. */
 void unpack_row(const PackedMatrix& matrix, uint32_t row, float* out);
+void unpack_row_of_columns(const PackedMatrix& matrix, uint32_t row, float* out);
 
 }  // namespace rwkv

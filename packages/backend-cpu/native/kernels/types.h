@@ -27,6 +27,10 @@ namespace rwkv {
 enum class Format : int32_t { f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_k, q5_k, q6_k };
 constexpr int kFormats = 11;
 
+/** How a packed matrix lies in memory (pack.h). The order is that of `layouts` in src/native.ts. */
+enum class Layout : int32_t { panels, columns };
+constexpr int kLayouts = 2;
+
 /** The order is that of `activations` in src/native.ts. */
 enum class Activation : int32_t {
   none,
@@ -63,6 +67,7 @@ struct PackedMatrix {
   uint32_t rows = 0;
   uint32_t columns = 0;
   const uint8_t* data = nullptr;
+  Layout layout = Layout::panels;
 };
 
 /** One step's work, as the contract's `Batch` has it. */

@@ -78,6 +78,36 @@ void check(Format format, uint32_t rows, uint32_t columns, bool any_bits) {
   check_padding(format, rows, columns, packed.data());
 }
 
+/** The other layout holds the same numbers, also those of padding rows. */
+void check_columns(Format format, uint32_t rows, uint32_t columns, bool any_bits) {
+  Random random{columns * 77777u + rows};
+  std::vector<uint8_t> file = random_rows(format, rows, columns, random);
+  if (any_bits) {
+    for (uint8_t& byte : file) byte = static_cast<uint8_t>(random.bits() >> 5);
+  }
+  std::vector<uint8_t> shifted(file.size() + 1);
+  memcpy(shifted.data() + 1, file.data(), file.size());
+  const size_t bytes = rwkv::packed_bytes(format, rows, columns, rwkv::Layout::columns);
+  if (bytes % 64 != 0) fail(format, rows, columns, "packed_bytes of columns");
+  Guarded packed(bytes), again(bytes);
+  memset(again.data(), 0xff, bytes);
+  const rwkv::PackedMatrix matrix{format, rows, columns, packed.data(), rwkv::Layout::columns};
+  const size_t parts = rwkv::pack_parts(rows, matrix.layout);
+  rwkv::pack(matrix, file.data(), packed.data(), {0, parts});
+  for (size_t part = parts; part-- > 0;) rwkv::pack(matrix, shifted.data() + 1, again.data(), {part, part + 1});
+  if (memcmp(packed.data(), again.data(), bytes) != 0) fail(format, rows, columns, "columns depend on how they were packed");
+  if (!packed.intact() || !again.intact()) fail(format, rows, columns, "pack_columns writes beyond the matrix");
+  check_numbers(format, rows, columns, file.data(), matrix);
+  const uint32_t all = (rows + rwkv::kChunkRows - 1) / rwkv::kChunkRows * rwkv::kChunkRows;
+  std::vector<float> row(columns);
+  for (uint32_t r = rows; r < all; ++r) {
+    rwkv::unpack_row({format, all, columns, packed.data(), rwkv::Layout::columns}, r, row.data());
+    for (const float number : row) {
+      if (number != 0) return fail(format, rows, columns, "padding rows of columns are not zero");
+    }
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -88,6 +118,13 @@ int main() {
       for (const uint32_t blocks : {1u, 2u, 3u, 7u, 12u}) {
         for (const bool any_bits : {false, true}) {
           check(format, rows, plain ? blocks * 11 : blocks * (k ? 256 : 32), any_bits);
+        }
+      }
+    }
+    for (const uint32_t rows : {1u, 37u, 128u, 300u}) {
+      for (const uint32_t blocks : {1u, 3u, 11u}) {
+        for (const bool any_bits : {false, true}) {
+          check_columns(format, rows, plain ? blocks * 37 : blocks * (k ? 256 : 32), any_bits);
         }
       }
     }
