@@ -9,7 +9,13 @@ export interface NativeAddon {
   readonly version: string;
   /** The instruction sets this build holds and this processor runs, best first. */
   instructions(): string[];
-  packedBytes(format: number, rows: number, columns: number, isVector: boolean): number;
+  packedBytes(
+    format: number,
+    rows: number,
+    columns: number,
+    isVector: boolean,
+    layout: number,
+  ): number;
   /** Tells V8 about bytes outside its heap; returns how many it now knows of. */
   adjustMemory(change: number): number;
 
@@ -33,6 +39,7 @@ export interface NativeAddon {
     rows: number,
     columns: number,
     isVector: boolean,
+    layout: number,
     bytes: Uint8Array,
   ): Promise<number>;
   releaseWeights(engine: NativeHandle, weights: NativeHandle): Promise<void>;
@@ -119,6 +126,9 @@ export const weightFormats: readonly WeightFormat[] = [
   'q5_k',
   'q6_k',
 ];
+
+/** The order of `Layout` in native/kernels/types.h. */
+export const layouts = ['panels', 'columns'] as const;
 
 /** The order of `Activation` in native/kernels/types.h; 0 is none. */
 export const activations: readonly (Activation | undefined)[] = [

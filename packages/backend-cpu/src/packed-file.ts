@@ -16,7 +16,7 @@
 import { createHash } from 'node:crypto';
 import { endianness } from 'node:os';
 import { BackendError, type WeightFormat } from '@rwkv-ts/backend';
-import { type NativeAddon, weightFormats } from './native.js';
+import { layouts, type NativeAddon, weightFormats } from './native.js';
 import { layoutOf, repeated, type WeightLayout } from './weights.js';
 
 /** Text by name, for whoever writes the file. */
@@ -26,6 +26,8 @@ export interface PackedTensor extends WeightLayout {
   readonly name: string;
   readonly shape: readonly number[];
   readonly format: WeightFormat;
+  /** Its place in `layouts`; 0 for vectors. */
+  readonly layout: number;
   /** Place in the file and in memory. */
   readonly offset: number;
   readonly bytes: number;
@@ -39,7 +41,7 @@ export interface PackedHead {
   readonly end: number;
 }
 
-export type PackedWeightSpec = Pick<PackedTensor, 'name' | 'shape' | 'format'>;
+export type PackedWeightSpec = Pick<PackedTensor, 'name' | 'shape' | 'format' | 'layout'>;
 
 const magic = new TextEncoder().encode('rwkvpack');
 const byteOrderMark = 0x01020304;
@@ -59,7 +61,7 @@ export function encodeHead(
   for (const [name, text] of Object.entries(metadata)) {
     if (typeof text !== 'string') throw new TypeError(`metadata.${name} must be a string.`);
   }
-  const tensors = specs.map(({ name, shape, format }) => ({ name, shape, format, layout: 0 }));
+  const tensors = specs.map(({ name, shape, format, layout }) => ({ name, shape, format, layout }));
   const json = new TextEncoder().encode(JSON.stringify({ metadata, tensors }));
   if (json.length > largestHeader) {
     throw invalid('header', `at most ${largestHeader} bytes`, json.length);
@@ -117,12 +119,12 @@ export function decodeHead(source: PackedSource, addon: NativeAddon): PackedHead
 /** The table of `mapWeights`. */
 export function tensorTable({ tensors }: PackedHead): Float64Array {
   return Float64Array.from(
-    tensors.flatMap(({ code, rows, columns, isVector, offset }) => [
+    tensors.flatMap(({ code, rows, columns, isVector, layout, offset }) => [
       code,
       rows,
       columns,
       isVector ? 1 : 0,
-      0,
+      layout,
       offset,
     ]),
   );
@@ -134,10 +136,10 @@ function place(
 ): PackedTensor[] {
   let offset = start;
   return specs.map((spec) => {
-    const layout = layoutOf(spec);
-    const { code, rows, columns, isVector } = layout;
-    const bytes = addon.packedBytes(code, rows, columns, isVector);
-    const tensor = { ...spec, ...layout, offset, bytes };
+    const shape = layoutOf(spec);
+    const { code, rows, columns, isVector } = shape;
+    const bytes = addon.packedBytes(code, rows, columns, isVector, spec.layout);
+    const tensor = { ...spec, ...shape, offset, bytes };
     offset += bytes;
     return tensor;
   });
@@ -185,8 +187,11 @@ function parseTensor(value: unknown): PackedWeightSpec {
   if (known === undefined) {
     throw invalid(`format of ${name}`, `one of ${weightFormats.join(', ')}`, text(format));
   }
-  if (layout !== 0) throw invalid(`layout of ${name}`, '0', text(layout));
-  return { name, shape: shape, format: known };
+  const most = shape.length === 2 ? layouts.length - 1 : 0;
+  if (typeof layout !== 'number' || !Number.isInteger(layout) || layout < 0 || layout > most) {
+    throw invalid(`layout of ${name}`, most === 0 ? '0' : `0 to ${most}`, text(layout));
+  }
+  return { name, shape: shape, format: known, layout };
 }
 
 /** The fields of an object that has these and no others. */

@@ -32,10 +32,11 @@ export async function writePackedFile(
   weights: CpuWeights,
   { path, metadata = {}, signal }: WritePackedOptions & { readonly path: string },
 ): Promise<void> {
-  const specs = [...weights.entries()].map(([name, { shape, format }]) => ({
+  const specs = [...weights.entries()].map(([name, { shape, format, layout }]) => ({
     name,
     shape,
     format,
+    layout,
   }));
   const { head, bytes } = encodeHead(specs, { metadata, addon: engine.addon });
   const temporary = `${path}.${randomUUID()}.part`;
@@ -135,9 +136,10 @@ function weightsOf(
   { head, ...rest }: { head: PackedHead; handle: NativeHandle; holding: Holding },
 ): CpuWeights {
   const weights = head.tensors.map(
-    ({ name, shape, format, count }, index) => [name, { shape, format, index, count }] as const,
+    ({ name, shape, format, layout, count }, index) =>
+      [name, { shape, format, layout, index, count }] as const,
   );
-  return new CpuWeights(engine, { ...rest, weights: new Map(weights) });
+  return new CpuWeights(engine, { mapped: { ...rest, weights: new Map(weights) } });
 }
 
 async function mapFile(

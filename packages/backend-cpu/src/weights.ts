@@ -3,13 +3,15 @@ import { bytesForShape, FormatsError } from '@rwkv-ts/formats';
 import type { Engine } from './engine.js';
 import { requireLive } from './errors.js';
 import { Holding } from './memory.js';
-import { type NativeHandle, weightFormats } from './native.js';
+import { layouts, type NativeHandle, weightFormats } from './native.js';
 
 /** One weight in the addon's memory. */
 export interface PackedWeight {
   readonly shape: readonly number[];
   /** As uploaded; vectors are kept as f32 whatever it is. */
   readonly format: WeightFormat;
+  /** Its place in `layouts`; 0 for vectors. */
+  readonly layout: number;
   readonly index: number;
   /** Numbers it holds. */
   readonly count: number;
@@ -21,7 +23,7 @@ export interface WeightLayout {
   readonly code: number;
   readonly rows: number;
   readonly columns: number;
-  /** Matrices go into panels; vectors, and whatever has another number of dimensions, are kept as f32. */
+  /** Matrices are packed; vectors, and whatever has another number of dimensions, are kept as f32. */
   readonly isVector: boolean;
   /** Numbers it holds. */
   readonly count: number;
@@ -34,6 +36,12 @@ export interface MappedWeights {
   readonly weights: ReadonlyMap<string, PackedWeight>;
 }
 
+export interface CpuWeightsOptions {
+  /** Names of matrices whose inputs are mostly zero: they are packed in columns. */
+  readonly sparse?: ReadonlySet<string>;
+  readonly mapped?: MappedWeights;
+}
+
 /** The addon counts rows and columns in 32 bits. */
 const largestSize = 2 ** 32 - 1;
 
@@ -43,10 +51,12 @@ export class CpuWeights implements Weights {
   readonly #engine: Engine;
   readonly #holding: Holding;
   readonly #weights: Map<string, PackedWeight>;
+  readonly #sparse: ReadonlySet<string>;
   #disposal: Promise<void> | undefined;
 
-  constructor(engine: Engine, mapped?: MappedWeights) {
+  constructor(engine: Engine, { sparse = new Set(), mapped }: CpuWeightsOptions = {}) {
     this.#engine = engine;
+    this.#sparse = sparse;
     this.#holding = mapped?.holding ?? new Holding(engine.memory);
     this.#weights = new Map(mapped?.weights);
     this.handle = mapped?.handle ?? engine.addon.createWeights();
@@ -66,12 +76,13 @@ export class CpuWeights implements Weights {
     const { addon, handle } = this.#engine;
     const { name, shape, format, bytes } = weight;
     const { code, rows, columns, isVector, count } = this.#check(weight);
-    const packed = addon.packedBytes(code, rows, columns, isVector);
+    const layout = layouts.indexOf(!isVector && this.#sparse.has(name) ? 'columns' : 'panels');
+    const packed = addon.packedBytes(code, rows, columns, isVector, layout);
     const index = await this.#holding.allocate({ bytes: packed, what: `Weight ${name}` }, () =>
-      addon.addWeight(handle, this.handle, code, rows, columns, isVector, bytes),
+      addon.addWeight(handle, this.handle, code, rows, columns, isVector, layout, bytes),
     );
     requireLive(this.disposed, 'weights handle');
-    this.#weights.set(name, { shape: [...shape], format, index, count });
+    this.#weights.set(name, { shape: [...shape], format, layout, index, count });
   }
 
   /** In the order of the upload. */

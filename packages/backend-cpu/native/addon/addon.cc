@@ -40,6 +40,7 @@ size_t size(const Napi::CallbackInfo& info, size_t index) {
 }
 
 bool valid_format(size_t format) { return format < static_cast<size_t>(kFormats); }
+bool valid_layout(size_t layout) { return layout < static_cast<size_t>(kLayouts); }
 
 /** A typed array that stays where it is until the job has been settled. */
 template <class Array>
@@ -69,13 +70,15 @@ Napi::Value instructions(const Napi::CallbackInfo& info) {
   return names;
 }
 
-/** packedBytes(format, rows, columns, isVector) */
+/** packedBytes(format, rows, columns, isVector, layout) */
 Napi::Value packed_bytes_of(const Napi::CallbackInfo& info) {
-  const size_t format = size(info, 0), rows = size(info, 1), columns = size(info, 2);
-  if (!valid_format(format) || rows > UINT32_MAX || columns > UINT32_MAX) return type_error(info.Env(), "bad matrix");
+  const size_t format = size(info, 0), rows = size(info, 1), columns = size(info, 2), layout = size(info, 4);
+  if (!valid_format(format) || !valid_layout(layout) || rows > UINT32_MAX || columns > UINT32_MAX) {
+    return type_error(info.Env(), "bad matrix");
+  }
   const bool is_vector = info[3].ToBoolean();
   const size_t bytes = WeightStore::bytes_for(static_cast<Format>(format), static_cast<uint32_t>(rows),
-                                              static_cast<uint32_t>(columns), is_vector);
+                                              static_cast<uint32_t>(columns), is_vector, static_cast<Layout>(layout));
   return Napi::Number::New(info.Env(), static_cast<double>(bytes));
 }
 
@@ -150,11 +153,10 @@ class PackJob final : public AddonJob {
       unpack_numbers(format_, tensor_.count(), source, matrix.columns, reinterpret_cast<float*>(packed_));
       return;
     }
-    const size_t panels = (size_t{matrix.rows} + kPanelRows - 1) / kPanelRows;
-    const uint32_t parts = engine.pool().threads();
-    engine.pool().run_parts(parts, [&](uint32_t index) {
-      const Range own = part(panels, index, parts);
-      if (own.begin < own.end) pack_panels(format_, matrix.rows, matrix.columns, source, packed_, own);
+    const uint32_t threads = engine.pool().threads();
+    engine.pool().run_parts(threads, [&](uint32_t index) {
+      const Range own = part(pack_parts(matrix.rows, matrix.layout), index, threads);
+      if (own.begin < own.end) pack(matrix, source, packed_, own);
     });
   }
   Napi::Value result(Napi::Env env) override { return Napi::Number::New(env, static_cast<double>(index_)); }
@@ -188,7 +190,7 @@ Napi::Value create_weights(const Napi::CallbackInfo& info) {
   return wrap(info.Env(), std::make_shared<WeightStore>());
 }
 
-/** addWeight(engine, weights, format, rows, columns, isVector, bytes): resolves to the tensor's index. */
+/** addWeight(engine, weights, format, rows, columns, isVector, layout, bytes): resolves to the tensor's index. */
 Napi::Value add_weight(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto engine = unwrap<EngineHandle>(info[0]);
@@ -196,16 +198,18 @@ Napi::Value add_weight(const Napi::CallbackInfo& info) {
   if (!store) return env.Undefined();
   const size_t format_index = size(info, 2), rows = size(info, 3), columns = size(info, 4);
   const bool is_vector = info[5].ToBoolean();
-  if (!valid_format(format_index) || rows == 0 || columns == 0 || rows > UINT32_MAX || columns > UINT32_MAX ||
-      !info[6].IsTypedArray()) {
+  const size_t layout = size(info, 6);
+  if (!valid_format(format_index) || !valid_layout(layout) || rows == 0 || columns == 0 || rows > UINT32_MAX ||
+      columns > UINT32_MAX || !info[7].IsTypedArray()) {
     return type_error(env, "bad weight");
   }
   const Format format = static_cast<Format>(format_index);
-  const auto bytes = info[6].As<Napi::Uint8Array>();
+  const auto bytes = info[7].As<Napi::Uint8Array>();
   if (bytes.ByteLength() != rows * file_row_bytes(format, static_cast<uint32_t>(columns))) {
     return type_error(env, "a weight's bytes do not fit its shape");
   }
-  const int64_t index = store->reserve(format, static_cast<uint32_t>(rows), static_cast<uint32_t>(columns), is_vector);
+  const int64_t index = store->reserve(format, static_cast<uint32_t>(rows), static_cast<uint32_t>(columns), is_vector,
+                                       is_vector ? Layout::panels : static_cast<Layout>(layout));
   if (index < 0) return out_of_memory(env, "the system has no memory for the weight");
   auto job = std::make_unique<PackJob>(env, engine, store, static_cast<size_t>(index), format, bytes);
   const Napi::Promise promise = job->promise();

@@ -332,7 +332,8 @@ class Decoder {
     read(op.args.gate, width, rows_);
     read(op.args.residual, width, rows_);
     if (ok_) {
-      op.bytes = static_cast<double>(packed_bytes(op.args.weight.format, op.args.weight.rows, op.args.weight.columns));
+      const PackedMatrix& weight = op.args.weight;
+      op.bytes = static_cast<double>(packed_bytes(weight.format, weight.rows, weight.columns, weight.layout));
     }
   }
   void row_matmul() {

@@ -7,7 +7,7 @@ namespace rwkv {
 namespace {
 
 constexpr size_t kBlockBytes = size_t{64} << 20;
-constexpr size_t kLayoutsInFiles = 1;
+constexpr size_t kLayoutsInFiles = kLayouts;
 
 constexpr uint32_t block_columns(Format format) {
   return format >= Format::q4_k ? 256 : format >= Format::q8_0 ? 32 : 1;
@@ -22,7 +22,8 @@ bool fits(const FileTensor& tensor, size_t bytes) {
   const Format format = static_cast<Format>(tensor.format);
   const uint32_t rows = static_cast<uint32_t>(tensor.rows), columns = static_cast<uint32_t>(tensor.columns);
   if (columns % block_columns(format) != 0) return false;
-  const size_t needed = WeightStore::bytes_for(format, rows, columns, tensor.is_vector);
+  const size_t needed =
+      WeightStore::bytes_for(format, rows, columns, tensor.is_vector, static_cast<Layout>(tensor.layout));
   return tensor.offset % 64 == 0 && needed <= bytes && tensor.offset <= bytes - needed;
 }
 
@@ -40,19 +41,20 @@ bool WeightStore::adopt(FileMapping& mapping, const std::vector<FileTensor>& ten
     tensor.matrix.rows = static_cast<uint32_t>(from.rows);
     tensor.matrix.columns = static_cast<uint32_t>(from.columns);
     tensor.matrix.data = mapping_.data() + from.offset;
+    tensor.matrix.layout = from.is_vector ? Layout::panels : static_cast<Layout>(from.layout);
     tensor.is_vector = from.is_vector;
     tensors_.push_back(tensor);
   }
   return true;
 }
 
-size_t WeightStore::bytes_for(Format format, uint32_t rows, uint32_t columns, bool is_vector) {
+size_t WeightStore::bytes_for(Format format, uint32_t rows, uint32_t columns, bool is_vector, Layout layout) {
   if (is_vector) return aligned(size_t{rows} * columns * sizeof(float));
-  return aligned(packed_bytes(format, rows, columns));
+  return aligned(packed_bytes(format, rows, columns, layout));
 }
 
-int64_t WeightStore::reserve(Format format, uint32_t rows, uint32_t columns, bool is_vector) {
-  const size_t bytes = bytes_for(format, rows, columns, is_vector);
+int64_t WeightStore::reserve(Format format, uint32_t rows, uint32_t columns, bool is_vector, Layout layout) {
+  const size_t bytes = bytes_for(format, rows, columns, is_vector, layout);
   if (blocks_.empty() || used_ + bytes > blocks_.back().bytes()) {
     Block block;
     if (!block.allocate(bytes > kBlockBytes ? bytes : kBlockBytes)) return -1;
@@ -60,7 +62,7 @@ int64_t WeightStore::reserve(Format format, uint32_t rows, uint32_t columns, boo
     used_ = 0;
   }
   Tensor tensor;
-  tensor.matrix = {is_vector ? Format::f32 : format, rows, columns, blocks_.back().data() + used_};
+  tensor.matrix = {is_vector ? Format::f32 : format, rows, columns, blocks_.back().data() + used_, layout};
   tensor.is_vector = is_vector;
   used_ += bytes;
   tensors_.push_back(tensor);

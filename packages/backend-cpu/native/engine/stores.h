@@ -12,7 +12,7 @@
 
 namespace rwkv {
 
-/** A matrix in panels, or (vectors, and anything that is not two-dimensional) plain f32 numbers. */
+/** A packed matrix, or (vectors, and anything that is not two-dimensional) plain f32 numbers. */
 struct Tensor {
   PackedMatrix matrix;
   bool is_vector = false;
@@ -21,7 +21,7 @@ struct Tensor {
   size_t count() const { return size_t{matrix.rows} * matrix.columns; }
 };
 
-/** A tensor of a file, as the file says: nothing about it is certain. `layout` 0 is panels. */
+/** A tensor of a file, as the file says: nothing about it is certain. */
 struct FileTensor {
   size_t format, rows, columns, layout, offset;
   bool is_vector;
@@ -36,7 +36,7 @@ class WeightStore {
   /** Takes the mapping over. False, and nothing changed, where a tensor is not wholly inside it or not aligned to 64. */
   bool adopt(FileMapping& mapping, const std::vector<FileTensor>& tensors);
   /** Index of the new tensor with memory for it, or -1 when the system has none. */
-  int64_t reserve(Format format, uint32_t rows, uint32_t columns, bool is_vector);
+  int64_t reserve(Format format, uint32_t rows, uint32_t columns, bool is_vector, Layout layout = Layout::panels);
   /** The memory of a reserved tensor, for whoever packs it. */
   uint8_t* writable(size_t index) { return const_cast<uint8_t*>(tensors_[index].matrix.data); }
   const Tensor& tensor(size_t index) const { return tensors_[index]; }
@@ -44,7 +44,8 @@ class WeightStore {
   void release();
 
   /** Bytes that `reserve` takes for a tensor. */
-  static size_t bytes_for(Format format, uint32_t rows, uint32_t columns, bool is_vector);
+  static size_t bytes_for(Format format, uint32_t rows, uint32_t columns, bool is_vector,
+                          Layout layout = Layout::panels);
 
  private:
   std::vector<Tensor> tensors_;
