@@ -1,0 +1,33 @@
+/** Weights written to a file and mapped from it, for the tests of packed files. */
+import type { HostWeight } from '@rwkv-ts/backend';
+import { buildProgram, type RwkvConfig } from '@rwkv-ts/model';
+import type { CpuBackend } from '../src/index.js';
+import { type Opened, usualLimits } from './subjects.js';
+
+/** Uploads the weights, writes them to the file, and frees them. */
+export async function writeSubject(
+  backend: CpuBackend,
+  { path, weights: source }: { path: string; weights: AsyncIterable<HostWeight> },
+): Promise<void> {
+  await using weights = await backend.upload(source);
+  await backend.writePacked(weights, path, { metadata: { of: 'a test' } });
+}
+
+export async function openMapped(
+  backend: CpuBackend,
+  { config, path, slots = 8 }: { config: RwkvConfig; path: string; slots?: number },
+): Promise<Opened> {
+  const program = buildProgram(config);
+  const { weights } = await backend.openPacked(path);
+  const states = await backend.createStates(program.states, slots);
+  const executable = await backend.compile(program, { weights, states }, usualLimits);
+  return {
+    states,
+    executable,
+    vocabularySize: config.vocabularySize,
+    run: (batch) => executable.run(batch),
+    [Symbol.asyncDispose]: async () => {
+      for (const handle of [executable, states, weights]) await handle[Symbol.asyncDispose]();
+    },
+  };
+}
