@@ -39,6 +39,8 @@
         'NAPI_VERSION=8',
         'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS',
         'NODE_ADDON_API_DISABLE_DEPRECATED',
+        # A worker can be terminated while its thread is in the addon; node-addon-api then ends the process otherwise.
+        'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
         'RWKV_CPU_VERSION="<!(node -p "require(\'./package.json\').version")"',
       ],
       # The engine catches what the system's threads throw; Node-API's functions return their errors.

@@ -1,15 +1,20 @@
 /** What a process of its own does with the backend; process.test.ts starts it and looks at how it ends. */
+import { existsSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { batchOf } from '../../backend-kit/conformance/batches.js';
 import { createCpuBackend } from '../src/index.js';
 import { cheapWeights, heavyConfig, openSubject, type Opened, tokensOf } from './subjects.js';
 
-const heavyBatch = batchOf(
-  [{ slot: 0, tokens: tokensOf(256, { seed: 1, below: heavyConfig.vocabularySize }) }],
-  'last',
-);
-const limits = { tokens: 256, sequences: 1, wanted: 1 };
+const prefill = (count: number) =>
+  batchOf(
+    [{ slot: 0, tokens: tokensOf(count, { seed: 1, below: heavyConfig.vocabularySize }) }],
+    'last',
+  );
+const heavyBatch = prefill(256);
+/** A step of a second or so. */
+const longBatch = prefill(4096);
+const limits = { tokens: 4096, sequences: 1, wanted: 1 };
 
 async function openHeavy(): Promise<Opened> {
   const backend = createCpuBackend({ threads: 2 });
@@ -25,6 +30,11 @@ async function startManySteps(): Promise<void> {
   report('step', performance.now() - start);
   for (let step = 0; step < 2000; step++) void model.run(heavyBatch).catch(() => undefined);
   await sleep(20);
+}
+
+/** 0 where the system does not tell. */
+function threadsNow(): number {
+  return existsSync('/proc/self/task') ? readdirSync('/proc/self/task').length : 0;
 }
 
 const sleep = (milliseconds: number) =>
@@ -48,6 +58,16 @@ const scenarios: Record<string, () => Promise<void>> = {
     await startManySteps();
     report('ending', Date.now());
     process.exit(7);
+  },
+  long: async () => {
+    const worker = new Worker(fileURLToPath(import.meta.url), { workerData: 'long' });
+    const whole = await new Promise<number>((resolve) => worker.once('message', resolve));
+    report('step', whole);
+    await sleep(whole / 20);
+    const start = performance.now();
+    await worker.terminate();
+    report('terminated', performance.now() - start);
+    report('ending', Date.now());
   },
   uncaught: async () => {
     await startManySteps();
@@ -107,6 +127,8 @@ const scenarios: Record<string, () => Promise<void>> = {
   },
   worker: async () => {
     const model = await openHeavy();
+    await model.run(heavyBatch);
+    const threads = threadsNow();
     for (let round = 0; round < 4; round++) {
       const worker = new Worker(fileURLToPath(import.meta.url), { workerData: 'busy' });
       await new Promise((resolve) => worker.once('message', resolve));
@@ -116,6 +138,8 @@ const scenarios: Record<string, () => Promise<void>> = {
       report('terminated', performance.now() - start);
       await model.run(heavyBatch);
     }
+    await sleep(50);
+    report('threads left', threadsNow() - threads);
     const worker = new Worker(fileURLToPath(import.meta.url), { workerData: 'once' });
     report('worker ended', await new Promise<number>((resolve) => worker.once('exit', resolve)));
     report('ending', Date.now());
@@ -128,6 +152,14 @@ const tasks: Record<string, () => Promise<void>> = {
     const model = await openHeavy();
     parentPort?.postMessage('ready');
     for (;;) await Promise.all([1, 2, 3].map(() => model.run(heavyBatch)));
+  },
+  long: async () => {
+    const model = await openHeavy();
+    const start = performance.now();
+    await model.run(longBatch);
+    const running = model.run(longBatch);
+    parentPort?.postMessage(performance.now() - start);
+    await running;
   },
   once: async () => {
     const model = await openHeavy();

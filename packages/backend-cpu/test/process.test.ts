@@ -3,44 +3,17 @@
  * a crash. An idle backend keeps no process alive and no processor busy.
  */
 import { spawn } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { build } from 'tsup';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Bundle, bundleFixture } from './bundle-fixture.js';
 
-const packageFolder = fileURLToPath(new URL('..', import.meta.url));
-let folder = '';
+let fixture: Bundle;
 
-/** The fixture as one file, in a folder that looks like this package to it. */
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'backend-cpu-'));
-  cpSync(join(packageFolder, 'package.json'), join(folder, 'package.json'));
-  for (const name of ['prebuilds', 'node_modules']) {
-    symlinkSync(join(packageFolder, name), join(folder, name));
-  }
-  mkdirSync(join(folder, 'test'));
-  await build({
-    entry: [join(packageFolder, 'test/process.fixture.ts')],
-    outDir: join(folder, 'test'),
-    format: 'esm',
-    outExtension: () => ({ js: '.mjs' }),
-    target: 'node20',
-    noExternal: [/^@rwkv-ts\//],
-    esbuildOptions: (options) => {
-      options.conditions = ['@rwkv-ts/source'];
-    },
-    removeNodeProtocol: false,
-    config: false,
-    dts: false,
-    clean: false,
-    silent: true,
-  });
+  fixture = await bundleFixture('process.fixture');
 });
 
 afterAll(() => {
-  rmSync(folder, { recursive: true });
+  fixture.remove();
 });
 
 interface Outcome {
@@ -56,10 +29,9 @@ async function runScenario(
   scenario: string,
   { flags = [], limits = '' }: { flags?: readonly string[]; limits?: string } = {},
 ): Promise<Outcome> {
-  const file = join(folder, 'test/process.fixture.mjs');
   const environment = { ...process.env };
   Reflect.deleteProperty(environment, 'NODE_OPTIONS');
-  const command = [process.execPath, ...flags, file, scenario];
+  const command = [process.execPath, ...flags, fixture.path, scenario];
   const child = limits
     ? spawn('sh', ['-c', `${limits}; exec "$@"`, 'sh', ...command], { env: environment })
     : spawn(command[0]!, command.slice(1), { env: environment });
@@ -135,6 +107,13 @@ test('a worker is terminated in the middle of steps, and the process goes on', a
   const outcome = await runScenario('worker');
   expectEnd(outcome, 0);
   expect(outcome.numbers('terminated')).toHaveLength(4);
+  expect(outcome.numbers('threads left')).toEqual([0]);
   for (const milliseconds of outcome.numbers('terminated')) expect(milliseconds).toBeLessThan(3000);
   expect(outcome.numbers('worker ended')).toEqual([0]);
+});
+
+test('a worker that is terminated does not wait for the end of a step', async () => {
+  const outcome = await runScenario('long');
+  expectEnd(outcome, 0);
+  expect(outcome.numbers('terminated')[0]).toBeLessThan(outcome.numbers('step')[0]! / 2);
 });

@@ -57,6 +57,8 @@ void EngineHandle::enqueue(Napi::Env env, std::unique_ptr<AddonJob> job) {
     job->fail("STOPPED", "the engine was stopped");
     return job->settle(env);
   }
+  // An environment that is being terminated makes no promises, and nobody waits for the job.
+  if (job->promise().IsEmpty()) return;
   if (pending_++ == 0) channel_.Ref(env_);
   engine_->enqueue(std::move(job));
 }
