@@ -8,6 +8,7 @@ import {
   type Program,
   type States,
   type StateSpec,
+  type UploadOptions,
   type Weights,
 } from '@rwkv-ts/backend';
 import { opKinds, validateLimits, validateProgram } from '@rwkv-ts/program';
@@ -20,6 +21,7 @@ import { type NativeAddon, weightFormats } from './native.js';
 import { type CpuBackendOptions, resolveOptions } from './options.js';
 import type { PackedMetadata } from './packed-file.js';
 import { openPackedFile, writePackedFile, type WritePackedOptions } from './packed-weights.js';
+import { sparseWeights } from './sparse-weights.js';
 import { CpuStates } from './states.js';
 import { CpuWeights } from './weights.js';
 
@@ -72,12 +74,15 @@ export interface AddonInformation {
   readonly source: string;
   /** As `availableInstructions` has them. */
   readonly instructions: readonly string[];
+  /** Of the layouts in files of packed weights; those of another version are refused. */
+  readonly packedVersion: number;
 }
 
 /** For reports about a machine. @throws BackendError `DEVICE_UNAVAILABLE` */
 export function addonInformation(): AddonInformation {
   const { addon, source } = findNative();
-  return { version: addon.version, source, instructions: addon.instructions() };
+  const { version, packedVersion } = addon;
+  return { version, source, instructions: addon.instructions(), packedVersion };
 }
 
 type Handle = CpuWeights | CpuStates | NativeExecutable;
@@ -118,9 +123,10 @@ class NativeBackend implements CpuBackend {
     return this.#engine.memory.used;
   }
 
-  async upload(weights: AsyncIterable<HostWeight>): Promise<Weights> {
+  async upload(weights: AsyncIterable<HostWeight>, options?: UploadOptions): Promise<Weights> {
     this.#requireLive();
-    const handle = this.#own(new CpuWeights(this.#engine));
+    const sparse = options?.program ? sparseWeights(options.program) : new Set<string>();
+    const handle = this.#own(new CpuWeights(this.#engine, { sparse }));
     try {
       for await (const weight of weights) await handle.add(weight);
       // The last tensor may have come before the backend was disposed of and the end of the iteration after.
