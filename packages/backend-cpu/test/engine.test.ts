@@ -1,4 +1,7 @@
-/** The machinery around the kernels: who waits for whom, what is given back, and what bad input meets. */
+/**
+ * The machinery around the kernels: who waits for whom, what is given back, and what bad input meets. Over 400 lines
+ * because its tables of bad input are long; they share the models and the way to ask for an error with the rest.
+ */
 import { readdirSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
