@@ -1,6 +1,6 @@
 /** The backends this app was built with. An app picks backends by importing them; nothing in the packages knows this list. */
 import { type Backend, RwkvError } from '@rwkv-ts/backend';
-import { addonInformation, createCpuBackend } from '@rwkv-ts/backend-cpu';
+import { addonInformation, type CpuBackend, createCpuBackend } from '@rwkv-ts/backend-cpu';
 import { createReferenceBackend } from '@rwkv-ts/reference';
 import { UsageError } from './failure.js';
 
@@ -101,6 +101,12 @@ export async function createBackend(
     }
   }
   throw failures[0]!.error;
+}
+
+/** The backend, where it writes its weights to files and maps them from there. */
+export function packingBackend(backend: Backend): CpuBackend | undefined {
+  const packs = 'openPacked' in backend && 'writePacked' in backend;
+  return packs ? (backend as CpuBackend) : undefined;
 }
 
 /** Why on one line; the error's own text has more, with what to do about it. */

@@ -7,6 +7,7 @@ import { type Command, Option } from 'commander';
 import { parseAdapter } from './adapters.js';
 import { type BackendSettings, createBackend } from './backends.js';
 import { collect, collectOverride, integer } from './option-values.js';
+import { defaultPackedFolder, packedCache } from './packed-cache.js';
 import type { Terminal } from './terminal.js';
 import { openTokenizer } from './tokenizers.js';
 
@@ -17,6 +18,8 @@ export interface ModelOptions extends BackendSettings {
   readonly override?: Readonly<Record<string, number | string>>;
   readonly adapter?: readonly string[];
   readonly initialState?: string;
+  readonly packedCache?: boolean;
+  readonly packedFolder?: string;
 }
 
 /** What `--model` stands for when it is not given. */
@@ -66,7 +69,15 @@ export function addModelOptions(command: Command): Command {
       'merge a LoRA, PiSSA, DiSHA or Bone file at load; FILE[,alpha=N][,init=FILE]; repeatable',
       collect,
     )
-    .option('--initial-state <file>', 'start from a tuned state (time_state)');
+    .option('--initial-state <file>', 'start from a tuned state (time_state)')
+    .option(
+      '--packed-cache',
+      'keep the weights of a model on this machine as the cpu backend packs them; later runs map that file and start at once',
+    )
+    .option(
+      '--packed-folder <folder>',
+      "where, and that they are kept (default: rwkv-ts/packed among this user's caches)",
+    );
 }
 
 export interface OpenedModel extends AsyncDisposable {
@@ -114,8 +125,23 @@ async function openModelOn(
     options.initialState === undefined ? undefined : await fileSource(options.initialState);
   const name = options.model ?? demoModelName;
   const weightBytes = new Map<string, number>();
+  const source = options.model ?? demoModel.url;
+  const weightCache =
+    options.packedCache === true || options.packedFolder !== undefined
+      ? await packedCache({
+          backend,
+          folder: options.packedFolder ?? defaultPackedFolder(),
+          source: {
+            model: source,
+            adapters: options.adapter ?? [],
+            overrides: options.override ?? {},
+          },
+          terminal,
+          weightBytes,
+        })
+      : undefined;
   using progress = terminal.progress('Loading');
-  const model = await loadModel(options.model ?? demoModel.url, {
+  const model = await loadModel(source, {
     ...loading,
     backend: watchUpload(backend, ({ name: weight, bytes }) => {
       weightBytes.set(weight, bytes.length);
@@ -124,6 +150,7 @@ async function openModelOn(
     onProgress: ({ done, total }) => {
       progress.update(done, total);
     },
+    ...(weightCache ? { weightCache } : {}),
     ...(tokenizer ? { tokenizer } : {}),
     ...(options.override ? { overrides: options.override } : {}),
     ...(adapters.length > 0 ? { adapters } : {}),
