@@ -77,27 +77,47 @@ function readStamp(folder) {
 /** One build at a time: tests and builds may be started side by side. */
 function withLock(work) {
   const lock = join(packageFolder, 'build/native.lock');
+  const own = String(process.pid);
   mkdirSync(dirname(lock), { recursive: true });
-  for (;;) {
+  for (let waited = 0; ; waited++) {
     try {
-      writeFileSync(lock, String(process.pid), { flag: 'wx' });
+      writeFileSync(lock, own, { flag: 'wx' });
       break;
     } catch (error) {
       if (error.code !== 'EEXIST') throw error;
     }
-    if (!holderLives(lock)) rmSync(lock, { force: true });
-    else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+    // Read twice: it is empty for a moment when it has just been made.
+    const holder = readHolder(lock) ?? (pause(), readHolder(lock));
+    if (holder === undefined || !lives(holder)) rmSync(lock, { force: true });
+    else {
+      if (waited === 5) console.warn(`waiting for the native build of process ${holder} (${lock})`);
+      pause();
+    }
   }
   try {
     return work();
   } finally {
-    rmSync(lock, { force: true });
+    // Whoever found this process gone has the lock by now.
+    if (readHolder(lock) === process.pid) rmSync(lock, { force: true });
   }
 }
 
-function holderLives(lock) {
+function pause() {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+}
+
+/** Undefined where the file has just gone, or holds no number. */
+function readHolder(lock) {
   try {
-    process.kill(Number(readFileSync(lock, 'utf8')) || process.pid, 0);
+    return Number(readFileSync(lock, 'utf8')) || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function lives(holder) {
+  try {
+    process.kill(holder, 0);
     return true;
   } catch (error) {
     return error.code === 'EPERM';
