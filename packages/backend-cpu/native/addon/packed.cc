@@ -132,7 +132,8 @@ class ReadPackedJob final : public AddonJob {
     if (index >= store_->size()) return fail("RELEASED", "the weights were released");
     const Tensor& tensor = store_->tensor(index);
     const PackedMatrix& matrix = tensor.matrix;
-    const size_t bytes = WeightStore::bytes_for(matrix.format, matrix.rows, matrix.columns, tensor.is_vector);
+    const size_t bytes =
+        WeightStore::bytes_for(matrix.format, matrix.rows, matrix.columns, tensor.is_vector, matrix.layout);
     if (length_ > bytes || offset > bytes - length_) return fail("INTERNAL", "outside the weight");
     if (length_ > 0) memcpy(out_, matrix.data + offset, length_);
   }
