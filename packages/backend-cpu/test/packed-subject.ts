@@ -4,12 +4,16 @@ import { buildProgram, type RwkvConfig } from '@rwkv-ts/model';
 import type { CpuBackend } from '../src/index.js';
 import { type Opened, usualLimits } from './subjects.js';
 
-/** Uploads the weights, writes them to the file, and frees them. */
+/** Uploads the weights of a model, writes them to the file, and frees them. */
 export async function writeSubject(
   backend: CpuBackend,
-  { path, weights: source }: { path: string; weights: AsyncIterable<HostWeight> },
+  {
+    path,
+    config,
+    weights: source,
+  }: { path: string; config: RwkvConfig; weights: AsyncIterable<HostWeight> },
 ): Promise<void> {
-  await using weights = await backend.upload(source);
+  await using weights = await backend.upload(source, { program: buildProgram(config) });
   await backend.writePacked(weights, path, { metadata: { of: 'a test' } });
 }
 

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { BackendError, type WeightFormat } from '@rwkv-ts/backend';
+import { BackendError, type Op, type Program, type WeightFormat } from '@rwkv-ts/backend';
 import { bytesForShape } from '@rwkv-ts/formats';
 import { createReferenceBackend } from '@rwkv-ts/reference';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -41,7 +41,7 @@ afterAll(async () => {
 });
 
 const write = (subject: Subject, path: string): Promise<void> =>
-  writeSubject(backend, { path, weights: handOver(subject.weights()) });
+  writeSubject(backend, { path, config: subject.config, weights: handOver(subject.weights()) });
 
 async function refusal(promise: Promise<unknown>): Promise<BackendError> {
   const error = await promise.then(
@@ -335,7 +335,11 @@ describe('what is no file of packed weights', () => {
 describe('processes', () => {
   test('share the memory of one file', { timeout: 60_000 }, async () => {
     const path = at('shared.packed');
-    await writeSubject(backend, { path, weights: cheapWeights(heavyConfig) });
+    await writeSubject(backend, {
+      path,
+      config: heavyConfig,
+      weights: cheapWeights(heavyConfig),
+    });
     const bundle = await bundleFixture('packed.fixture');
     try {
       const children = [1, 2].map(() => fork(bundle.path, [path]));
@@ -368,10 +372,18 @@ describe('processes', () => {
   }
 });
 
-/**
- * Of a matrix in every format. Where one changes, so must `kPackedVersion` of native/kernels/pack.h, and then these.
- */
-const layouts: Readonly<Record<WeightFormat, string>> = {
+/** `w` is multiplied by what is mostly zero, or is not. */
+function programWith(activation: 'relu2' | 'tanh'): Program {
+  const [x, y, out] = [0, 1, 2].map((id) => ({ id, rows: 'T', width: 1 }) as const);
+  const ops: Op[] = [
+    { kind: 'activate', x: x!, out: y!, activation },
+    { kind: 'matmul', x: y!, out: out!, weight: 'w' },
+  ];
+  return { weights: [], states: [], ops, output: out! };
+}
+
+/** Of a matrix. Where one changes, so must `kPackedVersion` of native/kernels/pack.h, and then these. */
+const panels: Readonly<Record<WeightFormat, string>> = {
   f32: '7a612137b7afffa866503e10800118f1',
   f16: '8fbe5750470d62465953b6f75879bf05',
   bf16: 'd0c36412dc5e92bdd298cb16fd290e0e',
@@ -384,21 +396,37 @@ const layouts: Readonly<Record<WeightFormat, string>> = {
   q5_k: '8e5d6b1966ed70a9c3fb9277d93fe919',
   q6_k: 'e345a62301ee70f5a2179ca3a8ebaf46',
 };
+const columns: Readonly<Record<WeightFormat, string>> = {
+  f32: '0448b28291f311137d481f02a114e07b',
+  f16: 'b8c1390095afdaef4f18d95b5f4cc6a8',
+  bf16: 'b8c1390095afdaef4f18d95b5f4cc6a8',
+  q8_0: 'a216585641440b9c88abed357ceb55e6',
+  q4_0: '9a62f45b4001953cb604f39c0f69ebc9',
+  q4_1: '3ba7f0dcdd88a63eee3112fea43f724d',
+  q5_0: '65d1c51a118946603d8adc3792f2d848',
+  q5_1: '2f2eb2f1c83220c5a1dbef872cd89d00',
+  q4_k: 'aa9d44b090f3f3a69f3a221f8470daa4',
+  q5_k: '90d5dd5c6614bf7f40b59a27ce97099a',
+  q6_k: '8b21fd45a0805bc1a608ade849ea8eb0',
+};
 
-describe('the packed layouts of version 1', () => {
-  test.each(Object.entries(layouts))('%s', async (name, digest) => {
+describe.each([
+  ['panels', panels, programWith('tanh')],
+  ['columns', columns, programWith('relu2')],
+])('version 1 of %s', (_, digests, program) => {
+  test.each(Object.entries(digests))('%s', async (name, digest) => {
     const format = name as WeightFormat;
     const shape = [40, 512];
     const bytes = new Uint8Array(bytesForShape(format, shape));
     for (let index = 0; index < bytes.length; index++)
       bytes[index] = (index * 7 + (index >> 8)) % 251;
     const path = at('layout.packed');
-    await using weights = await backend.upload(handOver([{ name: 'w', shape, format, bytes }]));
+    const source = handOver([{ name: 'w', shape, format, bytes }]);
+    await using weights = await backend.upload(source, { program });
     await backend.writePacked(weights, path);
     const file = readFileSync(path);
     expect(file.readUInt32LE(16)).toBe(1);
-    expect(createHash('sha256').update(file.subarray(65536)).digest('hex').slice(0, 32)).toBe(
-      digest,
-    );
+    const packed = createHash('sha256').update(file.subarray(65536)).digest('hex');
+    expect(packed.slice(0, 32)).toBe(digest);
   });
 });
