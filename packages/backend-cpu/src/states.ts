@@ -15,7 +15,10 @@ export class CpuStates implements States {
   readonly handle: NativeHandle;
   readonly #engine: Engine;
   readonly #holding: Holding;
-  readonly #specs: ReadonlyMap<string, { readonly index: number; readonly shape: readonly number[] }>;
+  readonly #specs: ReadonlyMap<
+    string,
+    { readonly index: number; readonly shape: readonly number[] }
+  >;
   readonly #slotBytes: number;
   #disposal: Promise<void> | undefined;
 
