@@ -1,6 +1,6 @@
 /**
- * The machinery around the kernels: who waits for whom, what is given back, and what bad input meets. Over 400 lines
- * because its tables of bad input are long; they share the models and the way to ask for an error with the rest.
+ * The machinery around the kernels: who waits for whom, what is given back, and what bad input meets.
+ * Over 400 lines because its tables of bad input are long; they share the models and the way to ask for an error.
  */
 import { readdirSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
@@ -108,7 +108,7 @@ describe('waiting', () => {
     'the backend goes during an upload, after %i weights',
     async (count) => {
       const backend = createCpuBackend({ threads: 2 });
-      let disposal: Promise<void> | undefined;
+      let disposal: PromiseLike<void> | undefined;
       async function* source(): AsyncGenerator<HostWeight> {
         let index = 0;
         for await (const weight of handOver(tiny.weights)) {

@@ -1,4 +1,7 @@
-/** Files of packed weights: what comes back is what was written, and whatever else a file holds is refused. */
+/**
+ * Files of packed weights: what comes back is what was written, and whatever else a file holds is refused.
+ * Over 400 lines because every damage to a file is made to the same few files, and told beside the others.
+ */
 import { fork } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

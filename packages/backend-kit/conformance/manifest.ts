@@ -42,7 +42,10 @@ async function wellFormed({ backend }: CaseContext): Promise<void> {
   check(['f64', 'f32', 'f16'].includes(activations), `supports.activations is ${activations}`);
   equal(typeof embeddings, 'boolean', 'type of supports.embeddings');
   for (const format of backend.supports.roundedProducts ?? []) {
-    check(weightFormats.has(format), `supports.roundedProducts has ${format}, which is not claimed`);
+    check(
+      weightFormats.has(format),
+      `supports.roundedProducts has ${format}, which is not claimed`,
+    );
   }
 }
 
