@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 import { platformName } from './packages/backend-cpu/scripts/platform.mjs';
 
@@ -8,7 +9,9 @@ const source = process.env['TEST_BUILT'] === '1' ? [] : ['@rwkv-ts/source'];
 // Where no compiler could build the addon, its tests have nothing to run on. A job that has to test it sets CI=true.
 const addon = `packages/backend-cpu/prebuilds/${platformName()}/rwkv_cpu.node`;
 const untested =
-  process.env['CI'] === 'true' || existsSync(addon) ? [] : ['packages/backend-cpu/test/**'];
+  process.env['CI'] === 'true' || existsSync(fileURLToPath(new URL(addon, import.meta.url)))
+    ? []
+    : ['packages/backend-cpu/test/**'];
 if (untested.length > 0) console.warn(`skipping packages/backend-cpu/test: ${addon} is not built`);
 
 export default defineConfig({

@@ -5,6 +5,7 @@ import {
   type Bindings,
   type HostWeight,
   type Limits,
+  type Op,
   type Program,
   type States,
   type StateSpec,
@@ -24,6 +25,9 @@ import { openPackedFile, writePackedFile, type WritePackedOptions } from './pack
 import { sparseWeights } from './sparse-weights.js';
 import { CpuStates } from './states.js';
 import { CpuWeights } from './weights.js';
+
+/** Of a recurrence, as in native/kernels/kernels.h; one head's state is 4 GiB then. */
+const maxHeadSize = 32768;
 
 /** The CPU backend: its executables can also be profiled. */
 export interface CpuBackend extends Backend {
@@ -153,8 +157,9 @@ class NativeBackend implements CpuBackend {
     requireLive(weights.disposed, 'weights handle');
     requireLive(states.disposed, 'states handle');
     validateLimits(limits);
-    for (const [index, { kind }] of program.ops.entries()) {
-      if (!this.supports.ops.has(kind)) throw this.#unsupported(index, kind);
+    for (const [index, op] of program.ops.entries()) {
+      if (!this.supports.ops.has(op.kind)) throw this.#unsupported(index, op.kind);
+      if ('heads' in op) this.#requireHeadSize(op, index);
     }
     validateProgram(program);
     checkBindings(program, { weights, states });
@@ -221,6 +226,17 @@ class NativeBackend implements CpuBackend {
   #reject(handle: unknown, what: string): never {
     const got = handle instanceof Object ? 'a handle of another backend' : String(handle);
     throw new TypeError(`${what} must come from this backend (${this.name}), got ${got}.`);
+  }
+
+  #requireHeadSize(op: Extract<Op, { readonly heads: number }>, index: number): void {
+    const size = ('out' in op ? op.out : op.k).width / op.heads;
+    if (!(size > maxHeadSize)) return;
+    throw new BackendError({
+      code: 'UNSUPPORTED_OP',
+      message: `Op ${index}, ${op.kind}, has heads of ${size} channels; ${this.name} computes at most ${maxHeadSize}.`,
+      expected: maxHeadSize,
+      got: size,
+    });
   }
 
   #unsupported(index: number, kind: string): BackendError {

@@ -126,6 +126,18 @@ describe('waiting', () => {
     },
   );
 
+  test('heads too large for the memory of a thread are refused', async () => {
+    await using backend = createCpuBackend({ threads: 1 });
+    const weights = await backend.upload(handOver(tiny.weights));
+    const states = await backend.createStates(tiny.program.states, 1);
+    const ops = tiny.program.ops.map((op) =>
+      op.kind === 'time-mix7' ? { ...op, heads: 1, out: { ...op.out, width: 32769 } } : op,
+    );
+    const program = { ...tiny.program, ops };
+    const refused = await failure(backend.compile(program, { weights, states }, usualLimits));
+    expect(refused).toMatchObject({ code: 'UNSUPPORTED_OP', expected: 32768, got: 32769 });
+  });
+
   test('the backend goes during createStates and compile', async () => {
     const backend = createCpuBackend({ threads: 2 });
     const weights = await backend.upload(handOver(tiny.weights));

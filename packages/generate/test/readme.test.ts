@@ -1,7 +1,10 @@
-/** The example of the README, run as it stands there on the demonstration model. */
+/**
+ * The example of the README, run as it stands there on the demonstration model, but for the backend: this package must
+ * not need a native one, so the reference stands in for it.
+ */
 import { readFile } from 'node:fs/promises';
 import { demoModel } from '@rwkv-ts/demo-model';
-import * as reference from '@rwkv-ts/reference';
+import { createReferenceBackend } from '@rwkv-ts/reference';
 import { expect, it } from 'vitest';
 import * as generate from '../src/index.js';
 
@@ -9,7 +12,7 @@ interface Results {
   text: string;
   answer: string;
   model: generate.Model;
-  backend: ReturnType<typeof reference.createReferenceBackend>;
+  backend: ReturnType<typeof createReferenceBackend>;
 }
 
 it('runs the example', async () => {
@@ -17,14 +20,14 @@ it('runs the example', async () => {
   const [, example] = /```ts\n([\s\S]*?)```/.exec(readme)!;
   const body = example!
     .replace(/^import \{ (.*) \} from '@rwkv-ts\/generate';$/m, 'const { $1 } = generate;')
-    .replace(/^import \{ (.*) \} from '@rwkv-ts\/reference';.*$/m, 'const { $1 } = reference;')
+    .replace(/^import \{ (.*) \} from '@rwkv-ts\/backend-cpu';.*$/m, 'const { $1 } = backends;')
     .replaceAll('await using ', 'const ');
   const AsyncFunction = (async () => undefined).constructor as new (
     ...source: string[]
   ) => (...values: unknown[]) => Promise<Results>;
   const run = new AsyncFunction(
     'generate',
-    'reference',
+    'backends',
     'source',
     'write',
     `${body}; return { text, answer, model, backend };`,
@@ -32,7 +35,7 @@ it('runs the example', async () => {
   const written: string[] = [];
   const { text, answer, model, backend } = await run(
     generate,
-    reference,
+    { createCpuBackend: createReferenceBackend },
     demoModel.url,
     (part: string) => written.push(part),
   );

@@ -128,6 +128,11 @@ class Decoder {
     ok_ = false;
     return 0;
   }
+  size_t head_size() {
+    const size_t value = small();
+    ok_ = ok_ && value <= kMaxHeadSize;
+    return ok_ ? value : 0;
+  }
   bool flag() { return count() != 0; }
   float real() { return static_cast<float>(word()); }
   Activation activation() {
@@ -416,7 +421,7 @@ class Decoder {
     op.nanoseconds = kWkv4Block * 3.0;
   }
   void wkv6() {
-    const size_t heads = small(), size = small(), width = heads * size;
+    const size_t heads = small(), size = head_size(), width = heads * size;
     auto& op = add(&Kernels::wkv6, {UnitKind::sequence_parts, heads});
     op.args.heads = static_cast<uint32_t>(heads);
     op.args.head_size = static_cast<uint32_t>(size);
@@ -428,7 +433,7 @@ class Decoder {
     op.nanoseconds = static_cast<double>(size * size) * 0.1;
   }
   void wkv7() {
-    const size_t heads = small(), size = small(), width = heads * size;
+    const size_t heads = small(), size = head_size(), width = heads * size;
     auto& op = add(&Kernels::wkv7, {UnitKind::sequence_parts, heads});
     Wkv7Args& args = op.args;
     args.heads = static_cast<uint32_t>(heads);

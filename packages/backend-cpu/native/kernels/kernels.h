@@ -14,6 +14,8 @@
 namespace rwkv {
 
 constexpr size_t kThreadScratch = 2u << 20;
+/** Of the recurrences, some of which keep rows of a head in scratch. */
+constexpr size_t kMaxHeadSize = 32768;
 
 // ---- Matrix products: linear.h has the layouts and the method ---------------------------------------------------
 
