@@ -45,6 +45,7 @@ export class NativeExecutable implements CpuExecutable {
   readonly #outputWidth: number;
   readonly #program: NativeHandle;
   readonly #holding: Holding;
+  readonly #transit: Transit;
   #disposal: Promise<void> | undefined;
 
   static async create(engine: Engine, options: ExecutableOptions): Promise<NativeExecutable> {
@@ -94,6 +95,7 @@ export class NativeExecutable implements CpuExecutable {
     this.#states = parts.states;
     this.#limits = parts.limits;
     this.#holding = parts.holding;
+    this.#transit = new Transit(parts.holding);
     this.#program = parts.native;
     this.#batchContext = {
       ...batchBounds(parts.program),
@@ -114,11 +116,13 @@ export class NativeExecutable implements CpuExecutable {
   async run(batch: Batch): Promise<Rows> {
     this.#requireLive();
     validateBatch(batch, this.#limits, this.#batchContext);
-    const { tokens, starts, slots, wanted, embeddings } = batch;
+    const { tokens, starts, slots, wanted, embeddings, output } = batch;
     const { addon, handle } = this.#engine;
-    const output = new Float32Array(wanted.length * this.#outputWidth);
+    const numbers = wanted.length * this.#outputWidth;
+    const target = output instanceof Float32Array && output.length >= numbers ? output : undefined;
+    const rows = target === undefined ? new Float32Array(numbers) : this.#transit.take(numbers);
     try {
-      return await addon.run(
+      await addon.run(
         handle,
         this.#program,
         tokens,
@@ -127,11 +131,16 @@ export class NativeExecutable implements CpuExecutable {
         wanted,
         embeddings?.at,
         embeddings?.vectors,
-        output,
+        rows,
       );
     } catch (cause) {
       throw nativeError(cause, { what: 'The step', got: this.#holding.bytes });
     }
+    // It may have been transferred or shrunk meanwhile.
+    if (target === undefined || target.length < numbers) return rows;
+    target.set(rows);
+    if (!this.disposed) this.#transit.give(rows);
+    return target.subarray(0, numbers);
   }
 
   async profile(on: boolean): Promise<CpuProfile> {
@@ -158,6 +167,38 @@ export class NativeExecutable implements CpuExecutable {
     requireLive(this.disposed, 'executable');
     requireLive(this.#weights.disposed, 'weights handle of the executable');
     requireLive(this.#states.disposed, 'states handle of the executable');
+  }
+}
+
+/**
+ * Where rows lie on their way to `batch.output`: the addon writes only into memory that nobody else can take away
+ * meanwhile. Keeps one array for the next step.
+ */
+class Transit {
+  readonly #holding: Holding;
+  #spare = new Float32Array(0);
+  /** Bytes of the largest spare so far, which are counted as held. */
+  #counted = 0;
+
+  constructor(holding: Holding) {
+    this.#holding = holding;
+  }
+
+  take(numbers: number): Float32Array<ArrayBuffer> {
+    if (this.#spare.length < numbers) return new Float32Array(numbers);
+    const rows = this.#spare.subarray(0, numbers);
+    this.#spare = new Float32Array(0);
+    return rows;
+  }
+
+  give(rows: Float32Array<ArrayBuffer>): void {
+    const whole = new Float32Array(rows.buffer);
+    const more = whole.byteLength - this.#counted;
+    if (more > 0) {
+      if (!this.#holding.keep(more)) return;
+      this.#counted += more;
+    }
+    if (whole.length > this.#spare.length) this.#spare = whole;
   }
 }
 

@@ -17,10 +17,15 @@ export class Memory {
     return this.#used;
   }
 
+  get available(): number {
+    return this.#limit - this.#used;
+  }
+
   /** Counts what is about to be allocated. @throws BackendError `OUT_OF_MEMORY` */
   reserve(bytes: number, what: string): void {
-    const available = this.#limit - this.#used;
-    if (bytes > available) throw outOfMemory({ what, expected: available, got: bytes });
+    if (bytes > this.available) {
+      throw outOfMemory({ what, expected: this.available, got: bytes });
+    }
     this.#used += bytes;
   }
 
@@ -71,6 +76,15 @@ export class Holding {
       this.#memory.cancel(bytes);
       throw nativeError(cause, { what, got: bytes });
     }
+  }
+
+  /** Counts memory that is there already and could be let go; false, and nothing, where that is over the limit. */
+  keep(bytes: number): boolean {
+    if (bytes > this.#memory.available) return false;
+    this.#memory.reserve(bytes, 'memory to keep');
+    this.#memory.confirm(bytes);
+    this.#bytes += bytes;
+    return true;
   }
 
   release(): void {

@@ -126,6 +126,26 @@ describe('waiting', () => {
     },
   );
 
+  test('rows go to the output of the batch, wherever that goes meanwhile', async () => {
+    await using backend = createCpuBackend({ threads: 2 });
+    const model = await openSubject(backend, everyVersion[0]!);
+    const [fresh, output] = [await model.run(someBatch), new Float32Array(1000)];
+    const before = backend.bytes;
+    for (let step = 0; step < 3; step++) {
+      model.states.reset(0);
+      const rows = await model.run({ ...someBatch, output });
+      expect([rows.buffer, rows.byteOffset]).toEqual([output.buffer, 0]);
+      expect(backend.bytes - before).toBe(fresh.byteLength);
+    }
+    for (let slot = 0; slot < model.states.slots; slot++) model.states.reset(slot);
+    const expected = await model.run(someBatch);
+    for (let slot = 0; slot < model.states.slots; slot++) model.states.reset(slot);
+    const running = model.run({ ...someBatch, output });
+    structuredClone(output, { transfer: [output.buffer] });
+    expect(output.length).toBe(0);
+    expect(await running).toEqual(expected);
+  });
+
   test('heads too large for the memory of a thread are refused', async () => {
     await using backend = createCpuBackend({ threads: 1 });
     const weights = await backend.upload(handOver(tiny.weights));

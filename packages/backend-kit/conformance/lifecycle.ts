@@ -248,6 +248,36 @@ async function rowsAreTheCallers({ backend }: CaseContext): Promise<void> {
   assertSame(await session.run(batch()), copy, 'a step after the caller overwrote earlier rows');
 }
 
+/** `Batch.output`: taken or not, the rows are the same, and nothing else is written to it. */
+async function rowsMayGoToOutput({ backend }: CaseContext): Promise<void> {
+  await using session = await open(backend, model);
+  const [first, second] = [batch(), batchOf([{ slot: 0, tokens: [8] }])];
+  const expected = [await session.run(first), await session.run(second)];
+  const own = expected[0]!.slice();
+  for (const spare of [0, 1, 40, -1]) {
+    for (const memory of [Float32Array, Float64Array]) {
+      session.states.reset(0);
+      const outputs = expected.map((rows) => new memory(rows.length + spare).fill(7.5));
+      const where = `rows with an output of ${outputs[0]!.length} numbers in a ${memory.name}`;
+      const rows = await Promise.all(
+        [first, second].map((step, index) => session.run({ ...step, output: outputs[index]! })),
+      );
+      for (const [index, want] of expected.entries()) {
+        const got = rows[index]!;
+        assertSame(got, want, where);
+        const output = outputs[index]!;
+        const used = got.buffer === output.buffer ? got.length : 0;
+        check(
+          output.every((number, at) => at < used || number === 7.5),
+          `${where}: numbers beyond the rows were written`,
+        );
+        check(used === 0 || got.byteOffset === 0, `${where}: they must be at its start`);
+      }
+    }
+  }
+  assertSame(expected[0]!, own, 'rows of a step without an output, after steps with one');
+}
+
 async function bytesReturn({ create }: CaseContext): Promise<void> {
   const backend = await create();
   equal(backend.bytes, 0, 'bytes of a new backend');
@@ -324,6 +354,7 @@ export const lifecycleCases: readonly CaseDefinition[] = requiring(model.program
   { name: 'the arrays of a batch are free after the call', run: arraysAreReusable },
   { name: 'the arrays of a batch are only read', run: batchIsTheCallers },
   { name: 'rows belong to the caller', run: rowsAreTheCallers },
+  { name: 'rows may go to memory of the caller', run: rowsMayGoToOutput },
   { name: 'bytes are counted, and return to zero', run: bytesReturn },
   { name: 'a throwing source of weights passes through and frees', run: throwingSource },
   { name: 'a failed upload closes its source', run: sourceIsClosed },

@@ -109,9 +109,9 @@ export type Rows = Float32Array | Float64Array;
 export interface Executable extends AsyncDisposable {
   readonly bytes: number;
   /**
-   * Runs one step. The rows belong to the caller. Calls that touch the same `States` take effect in call order, whatever
-   * executable they are made on; callers need not await between them. The batch's arrays are only read, and may be
-   * reused as soon as the call returns. An empty batch is allowed and gives no rows.
+   * Runs one step. The rows belong to the caller, in memory of their own or in `batch.output`. Calls that touch the same `States` take effect in call order, whatever
+   * executable they are made on; callers need not await between them. The batch's other arrays are only read, and may
+   * be reused as soon as the call returns. An empty batch is allowed and gives no rows.
    *
    * A sequence's rows and state depend on its own tokens and state alone. Batches of the same shape (`starts`, and
    * `wanted`) give the same bits for it whenever they run and whatever the other sequences and slots hold; batches of

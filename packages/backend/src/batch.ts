@@ -16,6 +16,12 @@ export interface Batch {
   readonly wanted: Uint32Array;
   /** Rows that are an embedding vector instead of a token (soft prompts, other modalities). */
   readonly embeddings?: BatchEmbeddings;
+  /**
+   * Memory for the rows, of their type and at least [R, width], so that steps allocate nothing: hands off until the
+   * step is done. A backend may put the rows at its start and give a view of them, or ignore it; one that does not fit is
+   * ignored.
+   */
+  readonly output?: Float32Array | Float64Array;
 }
 
 export interface BatchEmbeddings {

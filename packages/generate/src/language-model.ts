@@ -17,8 +17,8 @@ export interface LanguageModel extends AsyncDisposable {
   /** `slots` independent states, all reset. The handle is the caller's to dispose of. */
   createStates(slots: number): Promise<States>;
   /**
-   * Advances the states of the batch's slots; gives logits [R, V] for the wanted tokens, which belong to the caller.
-   * Calls take effect in call order with the methods of `states`, which came from this model's `createStates`. The
+   * Advances the states of the batch's slots; gives logits [R, V] for the wanted tokens, which belong to the caller
+   * (in `batch.output` or memory of their own). Calls take effect in call order with the methods of `states`, which came from this model's `createStates`. The
    * batch's arrays may be reused as soon as the call returns.
    */
   forward(states: States, batch: Batch): Promise<Rows>;

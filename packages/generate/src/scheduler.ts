@@ -80,7 +80,8 @@ export class Scheduler {
     this.slots = options.slots;
     this.#prefillTokens = options.prefillTokens;
     this.#maximumQueued = options.maximumQueued;
-    this.#buffers = new StepBuffers(options.languageModel.limits);
+    const { limits, vocabularySize } = options.languageModel;
+    this.#buffers = new StepBuffers(limits, vocabularySize);
     this.#free = Array.from({ length: options.slots }, (_, slot) => options.slots - 1 - slot);
   }
 

@@ -20,11 +20,16 @@ export class StepBuffers {
   readonly #starts: Prefixes;
   readonly #slots: Prefixes;
   readonly #wanted: Prefixes;
+  readonly #width: number;
+  /** Grows to the most rows that a step had. */
+  #output = new Float32Array(0);
   tokens = 0;
   sequences = 0;
   wanted = 0;
 
-  constructor({ tokens, sequences, wanted }: Limits) {
+  /** `width`: of a row. */
+  constructor({ tokens, sequences, wanted }: Limits, width: number) {
+    this.#width = width;
     this.#tokens = new Prefixes(tokens);
     this.#starts = new Prefixes(sequences + 1);
     this.#slots = new Prefixes(sequences);
@@ -53,7 +58,10 @@ export class StepBuffers {
 
   /** The batch; its arrays are this object's and change with the next `clear`. */
   batch(): Batch {
+    const numbers = this.wanted * this.#width;
+    if (this.#output.length < numbers) this.#output = new Float32Array(numbers);
     return {
+      output: this.#output,
       tokens: this.#tokens.of(this.tokens),
       starts: this.#starts.of(this.sequences + 1),
       slots: this.#slots.of(this.sequences),

@@ -180,6 +180,37 @@ export const runs: readonly BrokenBackend[] = [
     }),
   },
   {
+    name: 'an output that is too short gets what fits',
+    group: 'lifecycle',
+    cases: /memory of the caller/,
+    message: /rows with an output of/,
+    fault: () => ({
+      run: (right) => async (batch) => {
+        const rows = await right(batch);
+        const { output } = batch;
+        if (!(output instanceof Float32Array)) return rows;
+        output.set(rows.subarray(0, output.length));
+        return output.subarray(0, rows.length);
+      },
+    }),
+  },
+  {
+    name: 'an output is written to behind the rows',
+    group: 'lifecycle',
+    cases: /memory of the caller/,
+    message: /beyond the rows were written/,
+    fault: () => ({
+      run: (right) => async (batch) => {
+        const rows = await right(batch);
+        const { output } = batch;
+        if (!(output instanceof Float32Array) || output.length < rows.length) return rows;
+        output.fill(0);
+        output.set(rows);
+        return output.subarray(0, rows.length);
+      },
+    }),
+  },
+  {
     name: 'queued runs overtake each other',
     group: 'lifecycle',
     cases: /keep their order/,

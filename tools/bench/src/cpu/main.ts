@@ -22,6 +22,8 @@ const folders = {
   machineSource: join(repository, 'tools/bench/native/machine.cc'),
 };
 const nodeLlamaCppVersion = '3.22.1';
+/** Far larger than any cache. */
+const largeBuffer = 2 ** 30;
 const self = fileURLToPath(import.meta.url);
 const [word, argument] = process.argv.slice(2);
 
@@ -84,9 +86,6 @@ function publicWords(words: readonly string[]): string[] {
     )
     .map((each) => basename(each));
 }
-
-/** Far larger than any cache. */
-const largeBuffer = 2 ** 30;
 
 /** One more round of the machine's limits each time; reading is tried with each of these sizes as well as a large one. */
 async function machineMeter(

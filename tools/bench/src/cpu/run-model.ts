@@ -63,9 +63,10 @@ export async function runSteps(job: DecodeJob | PrefillJob): Promise<JobResult> 
   const { backend, executable, states, vocabularySize } = loaded;
   const batch =
     job.kind === 'decode' ? decodeBatch(job, vocabularySize) : prefillBatch(job, vocabularySize);
+  const output = new Float32Array(batch.wanted.length * vocabularySize);
   const step = async (): Promise<void> => {
     if (job.kind === 'prefill') states.reset(0);
-    await executable.run(batch);
+    await executable.run({ ...batch, output });
   };
   for (let count = 0; count < warmUpSteps; count++) await step();
   const others = watchOthers();
