@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   cpuTable,
   javaScriptShare,
+  outsideShare,
   peakOf,
   bandwidthOf,
   limitTable,
@@ -45,6 +46,8 @@ const measured: OwnMeasured = {
     loadSeconds: 0.5,
     peakBytes: 300e6,
     profile,
+    milliseconds: 200,
+    javaScriptMilliseconds: 3,
     profiledMilliseconds: 100,
   })),
 };
@@ -84,7 +87,7 @@ describe('tables', () => {
     );
     const cells = row?.split('|').map((cell) => cell.trim());
     expect(cells?.slice(1, -1)).toEqual([
-      '0.1b', '2', 'decode, batch 1', '100 [90.0–110; 3]', '20.1', '80 %', '20.0', '10 %', '2.0 %', '0.50', '300',
+      '0.1b', '2', 'decode, batch 1', '100 [90.0–110; 3]', '20.1', '80 %', '20.0', '10 %', '1.5 %', '2.0 %', '0.50', '300',
     ]); // prettier-ignore
   });
 
@@ -97,7 +100,7 @@ describe('tables', () => {
     expect(operationTable([measured])).toContain('linear 75 %, wkv7 15 %, (prepare) 10 %');
     const runs = [{ round: 0, rate: 1 }];
     expect(operationTable([{ ...measured, runs }])).toBeUndefined();
-    expect(javaScriptShare(runs)).toBeUndefined();
+    expect([javaScriptShare(runs), outsideShare(runs)]).toEqual([undefined, undefined]);
   });
 
   it('show the limits with their spread', () => {

@@ -50,8 +50,18 @@ export function throughput(
   };
 }
 
-/** The part of a step's time that passes outside the backend's own clock. */
+/** The part of the time in which the event loop was awake. */
 export function javaScriptShare(runs: readonly JobResult[]): number | undefined {
+  const shares = runs.flatMap(({ javaScriptMilliseconds, milliseconds }) =>
+    milliseconds && javaScriptMilliseconds !== undefined
+      ? [javaScriptMilliseconds / milliseconds]
+      : [],
+  );
+  return shares.length === 0 ? undefined : median(shares);
+}
+
+/** The part of a step's time that passes outside the backend's own clock: JavaScript, and threads that wake each other. */
+export function outsideShare(runs: readonly JobResult[]): number | undefined {
   const shares = runs.flatMap(({ profile, profiledMilliseconds }) =>
     profile && profiledMilliseconds ? [1 - profile.stepMilliseconds / profiledMilliseconds] : [],
   );
@@ -68,6 +78,7 @@ const columns: readonly Column[] = [
   { title: 'GOP/s' },
   { title: 'of peak' },
   { title: 'JavaScript' },
+  { title: 'outside' },
   { title: 'load s' },
   { title: 'peak MB' },
 ];
@@ -86,7 +97,7 @@ export function cpuTable(
     const { threads } = each;
     const bandwidth = bandwidthOf(limits, { bytes: cost.weightBytes, threads });
     const peak = peakOf(limits, { tests: arithmeticOf(cost.mainFormat), threads });
-    const share = javaScriptShare(counted);
+    const shares = [javaScriptShare(counted), outsideShare(counted)];
     const load = summarise(counted.flatMap(({ loadSeconds }) => loadSeconds ?? []));
     const memory = summarise(counted.flatMap(({ peakBytes }) => peakBytes ?? []));
     return [
@@ -96,7 +107,7 @@ export function cpuTable(
       bandwidth ? percent(gigabytes / bandwidth) : '–',
       figure(gigaOperations),
       peak ? percent(gigaOperations / peak) : '–',
-      share === undefined ? '–' : percent(share),
+      ...shares.map((share) => (share === undefined ? '–' : percent(share))),
       load ? figure(load.median) : '–',
       memory ? megabytes(memory.highest) : '–',
     ];

@@ -51,6 +51,9 @@ export interface JobResult {
   readonly peakBytes?: number;
   /** What computed, in words. */
   readonly engine?: string;
+  /** Of all steps, of which the event loop was awake so many milliseconds. */
+  readonly milliseconds?: number;
+  readonly javaScriptMilliseconds?: number;
   readonly profile?: Profile;
   /** Of the steps that were profiled: milliseconds by JavaScript's clock, waiting for each before the next. */
   readonly profiledMilliseconds?: number;

@@ -1,4 +1,5 @@
 /** The measurements of our own backends, in this process. */
+import { performance } from 'node:perf_hooks';
 import type { Backend, Batch, Executable, States } from '@rwkv-ts/backend';
 import { loadModel } from '@rwkv-ts/generate';
 import { buildProgram } from '@rwkv-ts/model';
@@ -70,12 +71,16 @@ export async function runSteps(job: DecodeJob | PrefillJob): Promise<JobResult> 
   };
   for (let count = 0; count < warmUpSteps; count++) await step();
   const others = watchOthers();
+  const loop = performance.eventLoopUtilization();
   const measured = await timed(job.seconds, step);
+  const { active } = performance.eventLoopUtilization(loop);
   const otherCores = others();
   const profiled = await profile(executable, () => timed(job.seconds * profiledShare, step));
   return {
     rate: (measured.steps * batch.tokens.length) / measured.seconds,
     steps: measured.steps,
+    milliseconds: measured.seconds * 1000,
+    javaScriptMilliseconds: active,
     loadSeconds: loaded.seconds,
     engine: backend.name,
     ...profiled,
