@@ -1,6 +1,6 @@
 /** `--packed-cache`: weights as the backend computes on them, in a file that later runs map instead of reading the model's. */
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, realpath, stat } from 'node:fs/promises';
+import { readdir, realpath, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,6 +10,7 @@ import type { CachedWeights, WeightCache } from '@rwkv-ts/generate';
 import { parseReference } from '@rwkv-ts/hub';
 import { packingBackend } from './backends.js';
 import { describeFailure, isAbort } from './failure.js';
+import { makeFolder } from './make-folder.js';
 import type { Terminal } from './terminal.js';
 
 /** What the weights are made of. */
@@ -84,7 +85,7 @@ export async function packedCache(options: PackedCacheOptions): Promise<WeightCa
         weightBytes: JSON.stringify(Object.fromEntries(weightBytes)),
       };
       try {
-        await mkdir(folder, { recursive: true });
+        await makeFolder(folder);
         await packing.writePacked(weights, path, { metadata, signal: terminal.signal });
       } catch (error) {
         if (isAbort(error)) throw error;
