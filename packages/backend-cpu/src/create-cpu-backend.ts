@@ -102,6 +102,8 @@ class NativeBackend implements CpuBackend {
   readonly #live = new Set<Handle>();
   /** All handles it ever made, to tell its own from another backend's. */
   readonly #made = new WeakSet<Handle>();
+  /** Handles on the way, which the threads are still needed for. */
+  readonly #making = new Set<Promise<Handle>>();
   #disposal: Promise<void> | undefined;
 
   constructor(options: CpuBackendOptions, addon: NativeAddon) {
@@ -145,7 +147,7 @@ class NativeBackend implements CpuBackend {
   async createStates(specs: readonly StateSpec[], slots: number): Promise<States> {
     this.#requireLive();
     const options = { specs: structuredClone(specs), slots };
-    return this.#keep(await CpuStates.create(this.#engine, options));
+    return this.#keep(CpuStates.create(this.#engine, options));
   }
 
   async compile(program: Program, bindings: Bindings, limits: Limits): Promise<CpuExecutable> {
@@ -157,14 +159,16 @@ class NativeBackend implements CpuBackend {
     requireLive(weights.disposed, 'weights handle');
     requireLive(states.disposed, 'states handle');
     validateLimits(limits);
-    for (const [index, op] of program.ops.entries()) {
-      if (!this.supports.ops.has(op.kind)) throw this.#unsupported(index, op.kind);
-      if ('heads' in op) this.#requireHeadSize(op, index);
+    for (const [index, { kind }] of program.ops.entries()) {
+      if (!this.supports.ops.has(kind)) throw this.#unsupported(index, kind);
     }
     validateProgram(program);
+    for (const [index, op] of program.ops.entries()) {
+      if ('heads' in op) this.#requireHeadSize(op, index);
+    }
     checkBindings(program, { weights, states });
     const options = { program: structuredClone(program), weights, states, limits };
-    return this.#keep(await NativeExecutable.create(this.#engine, options));
+    return this.#keep(NativeExecutable.create(this.#engine, options));
   }
 
   async writePacked(
@@ -183,8 +187,14 @@ class NativeBackend implements CpuBackend {
     const requireOpen = () => {
       this.#requireLive();
     };
-    const { weights, metadata } = await openPackedFile(this.#engine, { path, requireOpen });
-    return { weights: await this.#keep(weights), metadata };
+    let metadata: PackedMetadata = {};
+    const weights = await this.#keep(
+      openPackedFile(this.#engine, { path, requireOpen }).then((opened) => {
+        ({ metadata } = opened);
+        return opened.weights;
+      }),
+    );
+    return { weights, metadata };
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -195,17 +205,26 @@ class NativeBackend implements CpuBackend {
   async #release(): Promise<void> {
     await Promise.all([...this.#live].map((handle) => handle[Symbol.asyncDispose]()));
     this.#live.clear();
+    await Promise.allSettled(this.#making);
     const { addon, handle } = this.#engine;
     await addon.drainEngine(handle);
     addon.stopEngine(handle);
   }
 
-  /** Takes over a handle that took time to make, in which the backend may have been disposed of. */
-  async #keep<Owned extends Handle>(handle: Owned): Promise<Owned> {
-    if (this.#disposal === undefined) return this.#own(handle);
-    await handle[Symbol.asyncDispose]();
-    this.#requireLive();
-    return handle;
+  /** Takes over a handle that takes time to make, in which the backend may be disposed of. */
+  async #keep<Owned extends Handle>(making: Promise<Owned>): Promise<Owned> {
+    const kept = making.then(async (handle) => {
+      if (this.#disposal === undefined) return this.#own(handle);
+      await handle[Symbol.asyncDispose]();
+      this.#requireLive();
+      return handle;
+    });
+    this.#making.add(kept);
+    try {
+      return await kept;
+    } finally {
+      this.#making.delete(kept);
+    }
   }
 
   #own<Owned extends Handle>(handle: Owned): Owned {

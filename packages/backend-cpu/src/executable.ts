@@ -73,7 +73,12 @@ export class NativeExecutable implements CpuExecutable {
       );
       // What the first steps will take; the system gives it page by page.
       const working = { bytes: compiled.workingBytes, what: 'The working memory of a step' };
-      await holding.allocate(working, () => undefined);
+      try {
+        await holding.allocate(working, () => undefined);
+      } catch (error) {
+        await engine.addon.releaseProgram(engine.handle, compiled.program);
+        throw error;
+      }
       return new NativeExecutable(engine, {
         ...options,
         limits,
@@ -119,9 +124,11 @@ export class NativeExecutable implements CpuExecutable {
     const { tokens, starts, slots, wanted, embeddings, output } = batch;
     const { addon, handle } = this.#engine;
     const numbers = wanted.length * this.#outputWidth;
-    const target = output instanceof Float32Array && output.length >= numbers ? output : undefined;
-    const rows = target === undefined ? new Float32Array(numbers) : this.#transit.take(numbers);
+    const fits = numbers > 0 && output instanceof Float32Array && output.length >= numbers;
+    const target = fits ? output : undefined;
+    let rows = target === undefined ? undefined : this.#transit.take(numbers);
     try {
+      rows ??= new Float32Array(numbers);
       await addon.run(
         handle,
         this.#program,
@@ -195,7 +202,7 @@ class Transit {
     const whole = new Float32Array(rows.buffer);
     const more = whole.byteLength - this.#counted;
     if (more > 0) {
-      if (!this.#holding.keep(more)) return;
+      if (!this.#holding.keepArray(more)) return;
       this.#counted += more;
     }
     if (whole.length > this.#spare.length) this.#spare = whole;

@@ -29,7 +29,7 @@ export class Memory {
     this.#used += bytes;
   }
 
-  /** Takes back a count whose allocation failed. */
+  /** Takes back a count that V8 was not told of. */
   cancel(bytes: number): void {
     this.#used -= bytes;
   }
@@ -49,6 +49,8 @@ export class Memory {
 export class Holding {
   readonly #memory: Memory;
   #bytes = 0;
+  /** Of `bytes`, those in JavaScript's own arrays, which V8 counts itself. */
+  #ownArrays = 0;
 
   constructor(memory: Memory) {
     this.#memory = memory;
@@ -78,24 +80,29 @@ export class Holding {
     }
   }
 
-  /** Counts memory that is there already and could be let go; false, and nothing, where that is over the limit. */
-  keep(bytes: number): boolean {
+  /** Counts an array that need not be kept; false, and nothing, where that is over the limit. */
+  keepArray(bytes: number): boolean {
     if (bytes > this.#memory.available) return false;
-    this.#memory.reserve(bytes, 'memory to keep');
-    this.#memory.confirm(bytes);
+    this.#memory.reserve(bytes, 'An array');
     this.#bytes += bytes;
+    this.#ownArrays += bytes;
     return true;
   }
 
   release(): void {
-    this.#memory.give(this.#bytes);
+    this.#memory.give(this.#bytes - this.#ownArrays);
+    this.#memory.cancel(this.#ownArrays);
     this.#bytes = 0;
+    this.#ownArrays = 0;
   }
 }
 
-/** The addon's errors carry a code; the one for memory becomes ours, the rest are passed on. */
+/** The addon's errors carry a code; the one for memory, and V8's of arrays it cannot make, become ours. */
 export function nativeError(cause: unknown, { what, got }: { what: string; got: number }): unknown {
-  if (!(cause instanceof Error && 'code' in cause && cause.code === 'OUT_OF_MEMORY')) return cause;
+  const isMemory =
+    cause instanceof RangeError ||
+    (cause instanceof Error && 'code' in cause && cause.code === 'OUT_OF_MEMORY');
+  if (!isMemory || cause instanceof BackendError) return cause;
   return outOfMemory({ what, expected: 'what the system gives', got, cause });
 }
 

@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { BackendError } from '@rwkv-ts/backend';
 import type { Engine } from './engine.js';
 import { requireLive } from './errors.js';
-import { Holding } from './memory.js';
+import { Holding, nativeError } from './memory.js';
 import type { NativeHandle } from './native.js';
 import {
   decodeHead,
@@ -113,7 +113,7 @@ export async function openPackedFile(
   if (!facts.isFile()) throw invalid('place', 'a file', 'something else');
   requireOpen();
   const { addon } = engine;
-  const { mapping, bytes } = await mapFile(engine, path);
+  const { mapping, bytes } = await mapFile(engine, { path, size: facts.size });
   const holding = new Holding(engine.memory);
   try {
     requireOpen();
@@ -144,12 +144,19 @@ function weightsOf(
 
 async function mapFile(
   { addon, handle }: Engine,
-  path: string,
+  { path, size }: { readonly path: string; readonly size: number },
 ): Promise<{ readonly mapping: NativeHandle; readonly bytes: number }> {
   try {
     return await addon.mapFile(handle, path);
   } catch (cause) {
-    throw invalid('place', 'a file that can be mapped', (cause as Error).message, cause);
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (code === 'OUT_OF_MEMORY') {
+      throw nativeError(cause, { what: `The packed file ${path}`, got: size });
+    }
+    if (code !== 'EMPTY' && code !== 'NOT_A_FILE') {
+      throw Object.assign(new Error(`${path}: ${message}`, { cause }), { code, path });
+    }
+    throw invalid('place', 'a file that can be mapped', message, cause);
   }
 }
 

@@ -9,6 +9,7 @@ import { BackendError, type HostWeight } from '@rwkv-ts/backend';
 import { describe, expect, test } from 'vitest';
 import { batchOf } from '../../backend-kit/conformance/batches.js';
 import { handOver } from '../../backend-kit/conformance/session.js';
+import { OpScope } from '../../backend-kit/conformance/op-scope.js';
 import { tinyModel } from '../../backend-kit/conformance/tiny-models.js';
 import { type CpuBackend, createCpuBackend } from '../src/index.js';
 import { loadNative } from '../src/load-native.js';
@@ -144,18 +145,33 @@ describe('waiting', () => {
     structuredClone(output, { transfer: [output.buffer] });
     expect(output.length).toBe(0);
     expect(await running).toEqual(expected);
+    const unwanted = { ...someBatch, wanted: new Uint32Array(0) };
+    expect(await model.run({ ...unwanted, output })).toHaveLength(0);
   });
 
   test('heads too large for the memory of a thread are refused', async () => {
     await using backend = createCpuBackend({ threads: 1 });
     const weights = await backend.upload(handOver(tiny.weights));
     const states = await backend.createStates(tiny.program.states, 1);
-    const ops = tiny.program.ops.map((op) =>
-      op.kind === 'time-mix7' ? { ...op, heads: 1, out: { ...op.out, width: 32769 } } : op,
-    );
-    const program = { ...tiny.program, ops };
+    const size = 32769;
+    const scope = new OpScope({ seed: 1 });
+    const [x, out] = [scope.input(size), scope.value(size)];
+    const inputs = { r: x, w: x, k: x, v: x, a: x, b: x };
+    const state = scope.state([1, size, size], 0);
+    scope.emit({ kind: 'wkv7', out, ...inputs, heads: 1, state });
+    const program = scope.program(out);
     const refused = await failure(backend.compile(program, { weights, states }, usualLimits));
     expect(refused).toMatchObject({ code: 'UNSUPPORTED_OP', expected: 32768, got: 32769 });
+  });
+
+  test('the backend goes right after createStates, with nothing else alive', async () => {
+    for (let round = 0; round < 100; round++) {
+      const backend = createCpuBackend({ threads: 2 });
+      const created = failure(backend.createStates(tiny.program.states, 2));
+      await backend[Symbol.asyncDispose]();
+      expect((await created).code).toBe('DISPOSED');
+      expect(backend.bytes).toBe(0);
+    }
   });
 
   test('the backend goes during createStates and compile', async () => {
