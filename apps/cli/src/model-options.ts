@@ -6,7 +6,7 @@ import { fileSource } from '@rwkv-ts/weights/node';
 import { type Command, Option } from 'commander';
 import { parseAdapter } from './adapters.js';
 import { type BackendSettings, createBackend } from './backends.js';
-import { collect, collectOverride, integer } from './option-values.js';
+import { collect, collectOverride, folderName, integer } from './option-values.js';
 import { defaultPackedFolder, packedCache } from './packed-cache.js';
 import type { Terminal } from './terminal.js';
 import { openTokenizer } from './tokenizers.js';
@@ -74,9 +74,11 @@ export function addModelOptions(command: Command): Command {
       '--packed-cache',
       'keep the weights of a model on this machine as the cpu backend packs them; later runs map that file and start at once',
     )
-    .option(
-      '--packed-folder <folder>',
-      "where, and that they are kept (default: rwkv-ts/packed among this user's caches)",
+    .addOption(
+      new Option(
+        '--packed-folder <folder>',
+        "keep them in this folder; without it --packed-cache takes rwkv-ts/packed among this user's caches",
+      ).argParser(folderName),
     );
 }
 

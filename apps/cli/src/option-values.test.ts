@@ -35,7 +35,8 @@ test('token ids, with commas, spaces or brackets', () => {
 
 test('sizes are token lists without zeros', () => {
   expect(sizeList('4,1')).toEqual([4, 1]);
-  for (const text of ['', '0', '1,0']) expect(() => sizeList(text)).toThrow(InvalidArgumentError);
+  for (const text of ['', '0', '1,0', '1,', 'abc', '1e3', '9999999999'])
+    expect(() => sizeList(text)).toThrow(InvalidArgumentError);
 });
 
 test('biases gather', () => {

@@ -50,10 +50,15 @@ export function tokenList(text: string): number[] {
 
 /** `1,4`: at least one size, none of them zero. */
 export function sizeList(text: string): number[] {
-  const sizes = tokenList(text);
-  if (sizes.length === 0 || sizes.includes(0))
+  const parts = text.trim().split(/\s*,\s*/);
+  if (!parts.every((part) => /^\d{1,9}$/.test(part) && Number(part) > 0))
     throw new InvalidArgumentError('Expected sizes from 1, separated by commas.');
-  return sizes;
+  return parts.map(Number);
+}
+
+export function folderName(text: string): string {
+  if (text === '') throw new InvalidArgumentError('Expected a folder.');
+  return text;
 }
 
 export function collect(value: string, earlier: readonly string[] | undefined): string[] {

@@ -30,14 +30,11 @@ export interface Progress extends Disposable {
 
 export function createTerminal(): Terminal & { interrupted(): boolean } {
   const controller = new AbortController();
-  process.on('SIGINT', () => {
-    // A second Ctrl-C means now.
-    if (controller.signal.aborted) process.exit(exitCodes.interrupted);
-    controller.abort();
-  });
-  // A closed terminal or a service manager's stop ends as cleanly.
-  for (const name of ['SIGTERM', 'SIGHUP'] as const) {
+  // A closed terminal or a service manager's stop ends as cleanly as Ctrl-C.
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(name, () => {
+      // A second one means now.
+      if (controller.signal.aborted) process.exit(exitCodes.interrupted);
       controller.abort();
     });
   }

@@ -83,6 +83,15 @@ test('an addon that does not load: the loader is quoted, and is the cause', () =
   expect(error.cause).toBe(tooOld);
 });
 
+test('a Node that loads no addons: nothing to install or build is named', () => {
+  const barred = Object.assign(new Error('loading addons is disabled'), {
+    code: 'ERR_DLOPEN_DISABLED',
+  });
+  const { message } = failure(machine({ [local]: barred }));
+  expect(message).toContain('run Node without --no-addons');
+  expect(message.slice(message.indexOf('What helps'))).not.toMatch(/install|build/);
+});
+
 test('an addon of another version: both versions are named', () => {
   const error = failure(
     machine({ [local]: { version: '1.2.2' }, [prebuilt]: { version: '1.3.0' } }),

@@ -101,6 +101,10 @@ function isMissing(error: unknown): boolean {
   return code === 'MODULE_NOT_FOUND' || code === 'ERR_MODULE_NOT_FOUND';
 }
 
+function isBarred(error: unknown): boolean {
+  return (error as { code?: unknown } | null | undefined)?.code === 'ERR_DLOPEN_DISABLED';
+}
+
 function unavailable(host: NativeHost, attempts: readonly Attempt[]): BackendError {
   const { platform, version, packageFolder } = host;
   // The repository has this file, what people install has not.
@@ -108,13 +112,18 @@ function unavailable(host: NativeHost, attempts: readonly Attempt[]): BackendErr
   const build = inRepository
     ? 'run `pnpm build`'
     : `run \`node ${join(packageFolder, 'scripts/build-native.mjs')}\``;
+  // Then nothing that is installed or built helps.
+  const barred = attempts.some(({ error }) => isBarred(error));
   const remedies = [
-    ...(platform in platforms && !inRepository
+    ...(barred ? ['run Node without --no-addons, which is perhaps in NODE_OPTIONS'] : []),
+    ...(platform in platforms && !inRepository && !barred
       ? [
           `install ${platformPackage(platform)}@${version}, which package managers leave out where optional dependencies are off or the lock file was made on another system`,
         ]
       : []),
-    `build from source: install ${buildTools(platform.split('-')[0])}, then ${build}`,
+    ...(barred
+      ? []
+      : [`build from source: install ${buildTools(platform.split('-')[0])}, then ${build}`]),
   ];
   // An error of the loader tells more than a file that is not there.
   const cause = attempts.find(({ error }) => error !== undefined)?.error;

@@ -80,7 +80,7 @@ const print = (line) => {
 
 print(`# Quality of quantised weights
 
-${cpu.name}; ${cpus()[0].model.trim()}, Node ${process.version}; ${new Date().toISOString().slice(0, 10)}; \`pnpm --filter @rwkv-ts/bench run quality${values.text === undefined ? '' : ' --text FILE'}${values.write ? ' --write' : ''}\`.
+${cpu.name}; ${cpus()[0].model.trim()}, Node ${process.version}; ${new Date().toISOString().slice(0, 10)}; \`pnpm --filter @rwkv-ts/bench run quality${values.instructions === 'auto' ? '' : ` --instructions ${values.instructions}`}${values.text === undefined ? '' : ' --text FILE'}${values.write ? ' --write' : ''}\`.
 
 Mean KL divergence of next-token distributions from the unquantised model's, in thousandths of a nat, ± its standard error: the f64 reference on the decoded weights, the CPU backend on the same quantised weights, and between those two (what the backend's rounding of activations adds). "Top 1": how often the likeliest token is that of the unquantised model. "Quantised": the share of the weights that the format fits (rows must be multiples of 32, or of 256 for the k-formats; the rest stay f32). ${windows} windows of ${windowLength} tokens, half of them fed whole and half token by token, sampled from the unquantised model itself where no text is given.`);
 for (const model of models) {
