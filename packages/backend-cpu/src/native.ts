@@ -4,7 +4,10 @@ import type { Activation, WeightFormat } from '@rwkv-ts/backend';
 /** An object of the addon: an engine, weights, states or a program. Freed when nothing refers to it any more. */
 export type NativeHandle = object & { readonly __native: never };
 
-/** Every promise settles in the order of the calls, on one engine. Arguments are not checked beyond memory safety. */
+/**
+ * Every promise settles in the order of the calls, on one engine. Arguments are not checked beyond memory safety; typed
+ * arrays that a promise waits for must be neither transferred nor resized meanwhile.
+ */
 export interface NativeAddon {
   readonly version: string;
   /** The instruction sets this build holds and this processor runs, best first. */
@@ -68,17 +71,34 @@ export interface NativeAddon {
     bytes: Uint8Array,
   ): Promise<Uint8Array>;
 
-  /** `sizes`: numbers of each spec; `initial`: one slot's numbers, spec after spec. */
-  createStates(sizes: Float64Array, initial: Float32Array, slots: number): NativeHandle;
+  /**
+   * States without memory yet. `sizes`: numbers of each spec; `initial`: one slot's numbers, spec after spec, each as often
+   * as `repeats` says, once by default. Throws `OUT_OF_MEMORY` for sizes beyond any machine.
+   */
+  createStates(
+    sizes: Float64Array,
+    initial: Float32Array,
+    slots: number,
+    repeats?: Float64Array,
+  ): NativeHandle;
+  /** Resolves when there is memory for all slots, and they are reset. */
+  allocateStates(engine: NativeHandle, states: NativeHandle): Promise<void>;
   resetState(engine: NativeHandle, states: NativeHandle, slot: number): Promise<void>;
   copyState(engine: NativeHandle, states: NativeHandle, from: number, to: number): Promise<void>;
+  /** `bytes` must stay as they are until the promise resolves. */
   writeState(
     engine: NativeHandle,
     states: NativeHandle,
     slot: number,
     bytes: Uint8Array,
   ): Promise<void>;
-  readState(engine: NativeHandle, states: NativeHandle, slot: number): Promise<Uint8Array>;
+  /** Fills and resolves to `bytes`, which must stay until then. */
+  readState(
+    engine: NativeHandle,
+    states: NativeHandle,
+    slot: number,
+    bytes: Uint8Array,
+  ): Promise<Uint8Array>;
   releaseStates(engine: NativeHandle, states: NativeHandle): Promise<void>;
 
   compile(

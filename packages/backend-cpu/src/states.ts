@@ -1,7 +1,7 @@
 import { BackendError, type StateSpec, type States } from '@rwkv-ts/backend';
 import type { Engine } from './engine.js';
 import { requireLive } from './errors.js';
-import { Holding } from './memory.js';
+import { Holding, nativeError } from './memory.js';
 import type { NativeHandle } from './native.js';
 
 export interface StatesOptions {
@@ -27,10 +27,15 @@ export class CpuStates implements States {
     const { specs, slots } = options;
     const sizes = Float64Array.from(specs, ({ shape }) => countOf(shape));
     const slotSize = sizes.reduce((total, size) => total + size, 0);
+    const { values, repeats } = initialNumbers(specs);
     const holding = new Holding(engine.memory);
     const handle = await holding.allocate(
       { bytes: slotSize * slots * 4, what: `${slots} state slots` },
-      () => engine.addon.createStates(sizes, initialNumbers(specs, slotSize), slots),
+      async () => {
+        const states = engine.addon.createStates(sizes, values, slots, repeats);
+        await engine.addon.allocateStates(engine.handle, states);
+        return states;
+      },
     );
     return new CpuStates(engine, { ...options, handle, holding, slotSize });
   }
@@ -76,7 +81,8 @@ export class CpuStates implements States {
 
   async read(slot: number): Promise<Uint8Array> {
     this.#check(slot);
-    return this.#engine.addon.readState(this.#engine.handle, this.handle, slot);
+    const { addon, handle } = this.#engine;
+    return addon.readState(handle, this.handle, slot, this.#snapshot(this.#slotBytes));
   }
 
   write(slot: number, bytes: Uint8Array): void {
@@ -86,7 +92,8 @@ export class CpuStates implements States {
       throw stateInvalid('length of the snapshot', `${this.#slotBytes} bytes`, bytes.length);
     }
     const { addon, handle } = this.#engine;
-    void addon.writeState(handle, this.handle, slot, bytes);
+    // A copy, because the caller may change its bytes at once.
+    void addon.writeState(handle, this.handle, slot, this.#snapshot(bytes));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -99,6 +106,16 @@ export class CpuStates implements States {
     this.#holding.release();
   }
 
+  #snapshot(from: number | Uint8Array): Uint8Array {
+    try {
+      return typeof from === 'number' ? new Uint8Array(from) : new Uint8Array(from);
+    } catch (error) {
+      const cause =
+        error instanceof RangeError ? Object.assign(error, { code: 'OUT_OF_MEMORY' }) : error;
+      throw nativeError(cause, { what: 'A snapshot', got: this.#slotBytes });
+    }
+  }
+
   #check(slot: number): void {
     requireLive(this.disposed, 'states handle');
     if (!Number.isInteger(slot) || slot < 0 || slot >= this.slots) {
@@ -107,19 +124,19 @@ export class CpuStates implements States {
   }
 }
 
-function initialNumbers(specs: readonly StateSpec[], slotSize: number): Float32Array {
-  const numbers = new Float32Array(slotSize);
-  let at = 0;
-  for (const { shape, initial } of specs) {
-    const size = countOf(shape);
-    const rows = typeof initial === 'number' ? [initial] : initial;
-    for (const [index, value] of rows.entries()) {
-      const start = at + (index * size) / rows.length;
-      numbers.fill(value, start, start + size / rows.length);
-    }
-    at += size;
-  }
-  return numbers;
+/** One slot's numbers, spec after spec: each value, and how often it is repeated. */
+function initialNumbers(specs: readonly StateSpec[]): {
+  readonly values: Float32Array;
+  readonly repeats: Float64Array;
+} {
+  const rows = specs.flatMap(({ shape, initial }) => {
+    const values = typeof initial === 'number' ? [initial] : initial;
+    return values.map((value) => ({ value, count: countOf(shape) / values.length }));
+  });
+  return {
+    values: Float32Array.from(rows, ({ value }) => value),
+    repeats: Float64Array.from(rows, ({ count }) => count),
+  };
 }
 
 const countOf = (shape: readonly number[]): number =>

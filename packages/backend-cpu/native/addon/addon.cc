@@ -3,8 +3,9 @@
  *
  * The functions that src/native.ts declares. Arguments were checked there; here only what memory safety needs is.
  */
-#include <cmath>
+#include <algorithm>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "handles.h"
@@ -17,32 +18,14 @@
 namespace rwkv::addon {
 namespace {
 
-Napi::Value type_error(Napi::Env env, const char* message) {
-  Napi::TypeError::New(env, message).ThrowAsJavaScriptException();
-  return env.Undefined();
-}
-
-Napi::Value out_of_memory(Napi::Env env, const char* message) {
-  Napi::Error error = Napi::Error::New(env, message);
-  error.Set("code", Napi::String::New(env, "OUT_OF_MEMORY"));
-  error.ThrowAsJavaScriptException();
-  return env.Undefined();
-}
-
-double number(const Napi::CallbackInfo& info, size_t index) {
-  return info[index].IsNumber() ? info[index].As<Napi::Number>().DoubleValue() : 0;
-}
-
-/** A whole number from 0; anything else is 0. */
-size_t size(const Napi::CallbackInfo& info, size_t index) {
-  const double value = number(info, index);
-  return value >= 1 && value <= 9007199254740991.0 ? static_cast<size_t>(value) : 0;
-}
-
 bool valid_format(size_t format) { return format < static_cast<size_t>(kFormats); }
 bool valid_layout(size_t layout) { return layout < static_cast<size_t>(kLayouts); }
 
-/** A typed array that stays where it is until the job has been settled. */
+/**
+ * A typed array that lives until the job has been settled. That keeps its memory only as long as nobody transfers or
+ * resizes its buffer: what a program gets (outputs, words, snapshots) comes from this package alone, and the bytes of a
+ * weight belong to whom they were handed to.
+ */
 template <class Array>
 class Pinned {
  public:
@@ -76,7 +59,7 @@ Napi::Value packed_bytes_of(const Napi::CallbackInfo& info) {
   if (!valid_format(format) || !valid_layout(layout) || rows > UINT32_MAX || columns > UINT32_MAX) {
     return type_error(info.Env(), "bad matrix");
   }
-  const bool is_vector = info[3].ToBoolean();
+  const bool is_vector = flag(info, 3);
   const size_t bytes = WeightStore::bytes_for(static_cast<Format>(format), static_cast<uint32_t>(rows),
                                               static_cast<uint32_t>(columns), is_vector, static_cast<Layout>(layout));
   return Napi::Number::New(info.Env(), static_cast<double>(bytes));
@@ -96,14 +79,14 @@ Napi::Value adjust_memory(const Napi::CallbackInfo& info) {
 /** createEngine(instructions, threads, pin, spinMicroseconds) */
 Napi::Value create_engine(const Napi::CallbackInfo& info) {
   Engine::Options options;
-  const std::string wanted = info[0].ToString();
+  const std::string wanted = text(info, 0);
   for (size_t i = 0; i < kKernelChoiceCount; i++) {
     const KernelChoice& choice = kKernelChoices[i];
     if (wanted == choice.name && choice.runs_here()) options.kernels = choice.table();
   }
   if (!options.kernels) return type_error(info.Env(), "these instructions are not available here");
   options.pool.threads = static_cast<unsigned>(size(info, 1));
-  options.pool.pin = info[2].ToBoolean();
+  options.pool.pin = flag(info, 2);
   options.pool.spin_microseconds = static_cast<unsigned>(size(info, 3));
   auto handle = EngineHandle::create(info.Env(), options);
   if (!handle) return out_of_memory(info.Env(), "the system gives no more threads");
@@ -114,14 +97,14 @@ Napi::Value create_engine(const Napi::CallbackInfo& info) {
 class BarrierJob final : public AddonJob {
  public:
   using AddonJob::AddonJob;
-  void run(Engine&) override {}
+  void work(Engine&) override {}
 };
 
 Napi::Value drain_engine(const Napi::CallbackInfo& info) {
   const auto engine = unwrap<EngineHandle>(info[0]);
   if (!engine) return info.Env().Undefined();
   auto job = std::make_unique<BarrierJob>(info.Env(), engine);
-  const Napi::Promise promise = job->promise();
+  const Napi::Value promise = job->promise();
   engine->enqueue(info.Env(), std::move(job));
   return promise;
 }
@@ -146,7 +129,7 @@ class PackJob final : public AddonJob {
         format_(format),
         bytes_(bytes) {}
 
-  void run(Engine& engine) override {
+  void work(Engine& engine) override {
     const uint8_t* source = bytes_.data();
     const PackedMatrix& matrix = tensor_.matrix;
     if (tensor_.is_vector) {
@@ -162,18 +145,26 @@ class PackJob final : public AddonJob {
   Napi::Value result(Napi::Env env) override { return Napi::Number::New(env, static_cast<double>(index_)); }
 
  private:
-  /** Rows of a file, as plain f32, through the packed form of one row at a time. */
+  /** Rows of a file, as plain f32, through the packed form of a piece at a time: packed, one row takes the room of 16. */
   static void unpack_numbers(Format format, size_t count, const uint8_t* source, uint32_t columns, float* out) {
     if (format == Format::f32) {
       memcpy(out, source, count * sizeof(float));
       return;
     }
-    std::vector<uint8_t> packed(packed_bytes(format, 1, columns) + 64);
+    // Whole blocks of every format.
+    constexpr uint32_t kPiece = 4096;
+    std::vector<uint8_t> packed(packed_bytes(format, 1, std::min(columns, kPiece)) + 64);
     uint8_t* start = reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(packed.data()) + 63) & ~uintptr_t{63});
     const size_t rows = columns == 0 ? 0 : count / columns;
     for (size_t row = 0; row < rows; row++) {
-      pack_panels(format, 1, columns, source + row * file_row_bytes(format, columns), start, {0, 1});
-      unpack_row({format, 1, columns, start}, 0, out + row * columns);
+      for (uint32_t left = columns; left > 0;) {
+        const uint32_t piece = std::min(left, kPiece);
+        pack_panels(format, 1, piece, source, start, {0, 1});
+        unpack_row({format, 1, piece, start}, 0, out);
+        source += file_row_bytes(format, piece);
+        out += piece;
+        left -= piece;
+      }
     }
   }
 
@@ -197,10 +188,10 @@ Napi::Value add_weight(const Napi::CallbackInfo& info) {
   const auto store = engine ? unwrap<WeightStore>(info[1]) : nullptr;
   if (!store) return env.Undefined();
   const size_t format_index = size(info, 2), rows = size(info, 3), columns = size(info, 4);
-  const bool is_vector = info[5].ToBoolean();
+  const bool is_vector = flag(info, 5);
   const size_t layout = size(info, 6);
   if (!valid_format(format_index) || !valid_layout(layout) || rows == 0 || columns == 0 || rows > UINT32_MAX ||
-      columns > UINT32_MAX || !info[7].IsTypedArray()) {
+      columns > UINT32_MAX || !is_array<uint8_t>(info[7])) {
     return type_error(env, "bad weight");
   }
   const Format format = static_cast<Format>(format_index);
@@ -212,7 +203,7 @@ Napi::Value add_weight(const Napi::CallbackInfo& info) {
                                        is_vector ? Layout::panels : static_cast<Layout>(layout));
   if (index < 0) return out_of_memory(env, "the system has no memory for the weight");
   auto job = std::make_unique<PackJob>(env, engine, store, static_cast<size_t>(index), format, bytes);
-  const Napi::Promise promise = job->promise();
+  const Napi::Value promise = job->promise();
   engine->enqueue(env, std::move(job));
   return promise;
 }
@@ -223,7 +214,7 @@ class ReleaseJob final : public AddonJob {
  public:
   ReleaseJob(Napi::Env env, std::shared_ptr<EngineHandle> engine, std::shared_ptr<Store> store)
       : AddonJob(env, std::move(engine)), store_(std::move(store)) {}
-  void run(Engine&) override { store_->release(); }
+  void work(Engine&) override { store_->release(); }
 
  private:
   std::shared_ptr<Store> store_;
@@ -235,81 +226,115 @@ Napi::Value release(const Napi::CallbackInfo& info) {
   const auto store = engine ? unwrap<Store>(info[1]) : nullptr;
   if (!store) return info.Env().Undefined();
   auto job = std::make_unique<ReleaseJob<Store>>(info.Env(), engine, store);
-  const Napi::Promise promise = job->promise();
+  const Napi::Value promise = job->promise();
   engine->enqueue(info.Env(), std::move(job));
   return promise;
 }
 
 // ---- States -----------------------------------------------------------------------------------------------------
 
-/** createStates(sizes: Float64Array, initial: Float32Array, slots) */
+/** createStates(sizes: Float64Array, initial: Float32Array, slots, repeats: Float64Array | undefined) */
 Napi::Value create_states(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
+  const bool repeated = !info[3].IsUndefined();
+  if (!is_array<double>(info[0]) || !is_array<float>(info[1]) || (repeated && !is_array<double>(info[3]))) {
+    return type_error(env, "bad states");
+  }
   const auto sizes = info[0].As<Napi::Float64Array>();
   const auto initial = info[1].As<Napi::Float32Array>();
+  const auto repeats = info[repeated ? 3 : 0].As<Napi::Float64Array>();
+  const size_t values = initial.ElementLength();
+  if (repeated && repeats.ElementLength() != values) return type_error(env, "bad states");
   std::vector<size_t> counts(sizes.ElementLength());
-  size_t total = 0;
-  for (size_t i = 0; i < counts.size(); i++) total += counts[i] = static_cast<size_t>(sizes[i]);
-  if (total != initial.ElementLength()) return type_error(env, "bad states");
-  auto store = std::make_shared<StateStore>();
-  std::vector<float> numbers(initial.Data(), initial.Data() + total);
-  if (!store->allocate(std::move(counts), std::move(numbers), size(info, 2))) {
-    return out_of_memory(env, "the system has no memory for the states");
+  for (size_t i = 0; i < counts.size(); i++) {
+    if (!whole(sizes.Data()[i], counts[i])) return type_error(env, "bad states");
   }
-  return wrap(env, std::move(store));
-}
-
-class StateJob final : public AddonJob {
- public:
-  enum class Kind { reset, copy, write, read };
-  StateJob(Napi::Env env, std::shared_ptr<EngineHandle> engine, std::shared_ptr<StateStore> store, Kind kind,
-           size_t slot)
-      : AddonJob(env, std::move(engine)), store_(std::move(store)), kind_(kind), slot_(slot) {}
-
-  void run(Engine&) override {
-    switch (kind_) {
-      case Kind::reset: return store_->reset(slot_);
-      case Kind::copy: return store_->copy(slot_, to);
-      case Kind::write: return store_->write(slot_, numbers.data());
-      case Kind::read:
-        numbers.resize(store_->slot_size());
-        return store_->read(slot_, numbers.data());
+  InitialNumbers numbers;
+  for (size_t i = 0; i < values; i++) {
+    size_t count = 1;
+    if ((repeated && !whole(repeats.Data()[i], count)) || !numbers.add(initial.Data()[i], count)) {
+      return type_error(env, "bad states");
     }
   }
-  Napi::Value result(Napi::Env env) override {
-    if (kind_ != Kind::read) return env.Undefined();
-    auto bytes = Napi::Uint8Array::New(env, numbers.size() * sizeof(float));
-    if (!numbers.empty()) memcpy(bytes.Data(), numbers.data(), bytes.ByteLength());
-    return bytes;
+  auto store = std::make_shared<StateStore>();
+  switch (store->define(std::move(counts), std::move(numbers), size(info, 2))) {
+    case StateStore::Status::ok: return wrap(env, std::move(store));
+    case StateStore::Status::out_of_memory: return out_of_memory(env, "no system has memory for the states");
+    case StateStore::Status::malformed: return type_error(env, "bad states");
   }
+  return env.Undefined();
+}
 
-  size_t to = 0;
-  std::vector<float> numbers;
+class AllocateStatesJob final : public AddonJob {
+ public:
+  AllocateStatesJob(Napi::Env env, std::shared_ptr<EngineHandle> engine, std::shared_ptr<StateStore> store)
+      : AddonJob(env, std::move(engine)), store_(std::move(store)) {}
+
+  void work(Engine& engine) override {
+    // Programs may point into the memory that is there.
+    if (store_->allocated()) return fail("INTERNAL", "the states have their memory");
+    if (!store_->allocate(engine.stopping())) fail("OUT_OF_MEMORY", "the system has no memory for the states");
+  }
 
  private:
   std::shared_ptr<StateStore> store_;
-  Kind kind_;
-  size_t slot_;
 };
 
-/** resetState(engine, states, slot), copyState(…, from, to), writeState(…, slot, bytes), readState(…, slot) */
-template <StateJob::Kind kind>
+/** allocateStates(engine, states): resolves when all slots are as at first. */
+Napi::Value allocate_states(const Napi::CallbackInfo& info) {
+  const auto engine = unwrap<EngineHandle>(info[0]);
+  const auto store = engine ? unwrap<StateStore>(info[1]) : nullptr;
+  if (!store) return info.Env().Undefined();
+  auto job = std::make_unique<AllocateStatesJob>(info.Env(), engine, store);
+  const Napi::Value promise = job->promise();
+  engine->enqueue(info.Env(), std::move(job));
+  return promise;
+}
+
+enum class StateChange { reset, copy, write, read };
+
+class StateJob final : public AddonJob {
+ public:
+  StateJob(Napi::Env env, std::shared_ptr<EngineHandle> engine, std::shared_ptr<StateStore> store, StateChange change,
+           size_t slot, size_t to)
+      : AddonJob(env, std::move(engine)), store_(std::move(store)), change_(change), slot_(slot), to_(to) {}
+
+  void work(Engine&) override {
+    if (!store_->allocated()) return fail("RELEASED", "the states have no memory");
+    switch (change_) {
+      case StateChange::reset: return store_->reset(slot_);
+      case StateChange::copy: return store_->copy(slot_, to_);
+      case StateChange::write: return store_->write(slot_, bytes->data());
+      case StateChange::read: return store_->read(slot_, bytes->data());
+    }
+  }
+  Napi::Value result(Napi::Env env) override { return change_ == StateChange::read ? bytes->value() : env.Undefined(); }
+
+  /** A snapshot, to write or to fill. */
+  std::optional<Pinned<Napi::Uint8Array>> bytes;
+
+ private:
+  std::shared_ptr<StateStore> store_;
+  StateChange change_;
+  size_t slot_, to_;
+};
+
+/** resetState(engine, states, slot), copyState(…, from, to), writeState(…, slot, bytes), readState(…, slot, bytes) */
+template <StateChange change>
 Napi::Value change_state(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto engine = unwrap<EngineHandle>(info[0]);
   const auto store = engine ? unwrap<StateStore>(info[1]) : nullptr;
   if (!store) return env.Undefined();
-  const size_t slot = size(info, 2);
-  auto job = std::make_unique<StateJob>(env, engine, store, kind, slot);
-  if (kind == StateJob::Kind::copy) job->to = size(info, 3);
-  if (slot >= store->slots() || job->to >= store->slots()) return type_error(env, "no such slot");
-  if (kind == StateJob::Kind::write) {
-    const auto bytes = info[3].As<Napi::Uint8Array>();
-    if (bytes.ByteLength() != store->slot_size() * sizeof(float)) return type_error(env, "bad snapshot");
-    job->numbers.resize(store->slot_size());
-    if (bytes.ByteLength() > 0) memcpy(job->numbers.data(), bytes.Data(), bytes.ByteLength());
+  const size_t slot = size(info, 2), to = change == StateChange::copy ? size(info, 3) : 0;
+  if (slot >= store->slots() || to >= store->slots()) return type_error(env, "no such slot");
+  auto job = std::make_unique<StateJob>(env, engine, store, change, slot, to);
+  if (change == StateChange::write || change == StateChange::read) {
+    if (!is_array<uint8_t>(info[3])) return type_error(env, "bad snapshot");
+    job->bytes.emplace(info[3].As<Napi::Uint8Array>());
+    if (job->bytes->length() != store->slot_size() * sizeof(float)) return type_error(env, "bad snapshot");
   }
-  const Napi::Promise promise = job->promise();
+  const Napi::Value promise = job->promise();
   engine->enqueue(env, std::move(job));
   return promise;
 }
@@ -320,10 +345,15 @@ Napi::Value change_state(const Napi::CallbackInfo& info) {
 class CompileJob final : public AddonJob {
  public:
   CompileJob(Napi::Env env, std::shared_ptr<EngineHandle> engine, std::shared_ptr<CompiledProgram> program,
-             EncodedProgram encoded, const Napi::Float64Array& words)
-      : AddonJob(env, std::move(engine)), program_(std::move(program)), encoded_(encoded), words_(words) {}
+             std::shared_ptr<StateStore> states, EncodedProgram encoded, const Napi::Float64Array& words)
+      : AddonJob(env, std::move(engine)),
+        program_(std::move(program)),
+        states_(std::move(states)),
+        encoded_(encoded),
+        words_(words) {}
 
-  void run(Engine& engine) override {
+  void work(Engine& engine) override {
+    if (!states_->allocated()) return fail("RELEASED", "the states have no memory");
     encoded_.words = words_.data();
     encoded_.count = words_.length();
     switch (program_->decode(encoded_)) {
@@ -339,14 +369,13 @@ class CompileJob final : public AddonJob {
     }
   }
   Napi::Value result(Napi::Env env) override {
-    Napi::Object compiled = Napi::Object::New(env);
-    compiled.Set("program", wrap(env, program_));
-    compiled.Set("workingBytes", Napi::Number::New(env, static_cast<double>(working_bytes_)));
-    return compiled;
+    return object_of(env, {{"program", wrap(env, program_)},
+                           {"workingBytes", Napi::Number::New(env, static_cast<double>(working_bytes_))}});
   }
 
  private:
   std::shared_ptr<CompiledProgram> program_;
+  std::shared_ptr<StateStore> states_;
   EncodedProgram encoded_;
   Pinned<Napi::Float64Array> words_;
   size_t working_bytes_ = 0;
@@ -358,15 +387,15 @@ Napi::Value compile(const Napi::CallbackInfo& info) {
   const auto weights = engine ? unwrap<WeightStore>(info[1]) : nullptr;
   const auto states = weights ? unwrap<StateStore>(info[2]) : nullptr;
   if (!states) return env.Undefined();
+  if (!is_array<double>(info[3])) return type_error(env, "bad program");
   EncodedProgram encoded{};
   encoded.arena_floats = size(info, 4);
   encoded.parameter_floats = size(info, 5);
-  encoded.limits = {static_cast<uint32_t>(size(info, 6)), static_cast<uint32_t>(size(info, 7)),
-                    static_cast<uint32_t>(size(info, 8))};
+  encoded.limits = {small(info, 6), small(info, 7), small(info, 8)};
   auto program = std::make_shared<CompiledProgram>(engine->engine().kernels(), weights, states);
-  auto job =
-      std::make_unique<CompileJob>(env, engine, std::move(program), encoded, info[3].As<Napi::Float64Array>());
-  const Napi::Promise promise = job->promise();
+  auto job = std::make_unique<CompileJob>(env, engine, std::move(program), states, encoded,
+                                          info[3].As<Napi::Float64Array>());
+  const Napi::Value promise = job->promise();
   engine->enqueue(env, std::move(job));
   return promise;
 }
@@ -392,7 +421,7 @@ class RunJob final : public AddonJob {
     return step;
   }
   size_t output_length() const { return output_.length(); }
-  void run(Engine& engine) override {
+  void work(Engine& engine) override {
     if (program_->run(engine.pool(), step(), output_.data(), engine.stopping())) return;
     fail("OUT_OF_MEMORY", "the system has no memory for the step");
   }
@@ -406,11 +435,14 @@ class RunJob final : public AddonJob {
   Pinned<Napi::Float32Array> output_;
 };
 
+/** Nothing for undefined; false for what is no array of such numbers. */
 template <class Number>
-std::vector<Number> copy(const Napi::Value& value) {
-  if (!value.IsTypedArray()) return {};
+bool copy(const Napi::Value& value, std::vector<Number>& out) {
+  if (value.IsUndefined()) return true;
+  if (!is_array<Number>(value)) return false;
   const auto array = value.As<Napi::TypedArrayOf<Number>>();
-  return std::vector<Number>(array.Data(), array.Data() + array.ElementLength());
+  out.assign(array.Data(), array.Data() + array.ElementLength());
+  return true;
 }
 
 /** run(engine, program, tokens, starts, slots, wanted, at | undefined, vectors | undefined, output): resolves to output. */
@@ -419,18 +451,17 @@ Napi::Value run(const Napi::CallbackInfo& info) {
   const auto engine = unwrap<EngineHandle>(info[0]);
   const auto program = engine ? unwrap<CompiledProgram>(info[1]) : nullptr;
   if (!program) return env.Undefined();
+  if (!is_array<float>(info[8])) return type_error(env, "the output must be a Float32Array");
   auto job = std::make_unique<RunJob>(env, engine, program, info[8].As<Napi::Float32Array>());
-  job->tokens = copy<uint32_t>(info[2]);
-  job->starts = copy<uint32_t>(info[3]);
-  job->slots = copy<uint32_t>(info[4]);
-  job->wanted = copy<uint32_t>(info[5]);
-  job->embedding_at = copy<uint32_t>(info[6]);
-  job->embedding_vectors = copy<float>(info[7]);
+  if (!copy(info[2], job->tokens) || !copy(info[3], job->starts) || !copy(info[4], job->slots) ||
+      !copy(info[5], job->wanted) || !copy(info[6], job->embedding_at) || !copy(info[7], job->embedding_vectors)) {
+    return type_error(env, "a batch must be a Uint32Array of each, its vectors a Float32Array");
+  }
   if (job->starts.size() != job->slots.size() + 1 ||
       !program->accepts(job->step(), job->embedding_vectors.size(), job->output_length())) {
     return type_error(env, "the batch does not fit the program");
   }
-  const Napi::Promise promise = job->promise();
+  const Napi::Value promise = job->promise();
   engine->enqueue(env, std::move(job));
   return promise;
 }
@@ -439,18 +470,15 @@ class ProfileJob final : public AddonJob {
  public:
   ProfileJob(Napi::Env env, std::shared_ptr<EngineHandle> engine, std::shared_ptr<CompiledProgram> program, bool on)
       : AddonJob(env, std::move(engine)), program_(std::move(program)), on_(on) {}
-  void run(Engine&) override {
+  void work(Engine&) override {
     profile_ = program_->profile();
     program_->set_profiling(on_);
   }
   /** [steps, milliseconds of the steps, of preparing inputs, then of each op code]; but for the first two, summed over threads. */
   Napi::Value result(Napi::Env env) override {
-    auto numbers = Napi::Float64Array::New(env, 3 + kOpCodes);
-    numbers[0] = static_cast<double>(profile_.step_count);
-    numbers[1] = profile_.steps;
-    numbers[2] = profile_.prepare;
-    for (size_t code = 0; code < kOpCodes; code++) numbers[3 + code] = profile_.operations[code];
-    return numbers;
+    double numbers[3 + kOpCodes] = {static_cast<double>(profile_.step_count), profile_.steps, profile_.prepare};
+    std::copy_n(profile_.operations, kOpCodes, numbers + 3);
+    return copy_of(env, numbers, 3 + kOpCodes);
   }
 
  private:
@@ -464,34 +492,34 @@ Napi::Value profile(const Napi::CallbackInfo& info) {
   const auto engine = unwrap<EngineHandle>(info[0]);
   const auto program = engine ? unwrap<CompiledProgram>(info[1]) : nullptr;
   if (!program) return info.Env().Undefined();
-  auto job = std::make_unique<ProfileJob>(info.Env(), engine, program, info[2].ToBoolean());
-  const Napi::Promise promise = job->promise();
+  auto job = std::make_unique<ProfileJob>(info.Env(), engine, program, flag(info, 2));
+  const Napi::Value promise = job->promise();
   engine->enqueue(info.Env(), std::move(job));
   return promise;
 }
 
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("version", Napi::String::New(env, RWKV_CPU_VERSION));
-  const auto add = [&](const char* name, auto function) { exports.Set(name, Napi::Function::New(env, function, name)); };
-  add("instructions", instructions);
-  add("packedBytes", packed_bytes_of);
-  add("adjustMemory", adjust_memory);
-  add("createEngine", create_engine);
-  add("drainEngine", drain_engine);
-  add("stopEngine", stop_engine);
-  add("createWeights", create_weights);
-  add("addWeight", add_weight);
-  add("releaseWeights", release<WeightStore>);
-  add("createStates", create_states);
-  add("resetState", change_state<StateJob::Kind::reset>);
-  add("copyState", change_state<StateJob::Kind::copy>);
-  add("writeState", change_state<StateJob::Kind::write>);
-  add("readState", change_state<StateJob::Kind::read>);
-  add("releaseStates", release<StateStore>);
-  add("compile", compile);
-  add("run", run);
-  add("profile", profile);
-  add("releaseProgram", release<CompiledProgram>);
+  add<instructions>(env, exports, "instructions");
+  add<packed_bytes_of>(env, exports, "packedBytes");
+  add<adjust_memory>(env, exports, "adjustMemory");
+  add<create_engine>(env, exports, "createEngine");
+  add<drain_engine>(env, exports, "drainEngine");
+  add<stop_engine>(env, exports, "stopEngine");
+  add<create_weights>(env, exports, "createWeights");
+  add<add_weight>(env, exports, "addWeight");
+  add<release<WeightStore>>(env, exports, "releaseWeights");
+  add<create_states>(env, exports, "createStates");
+  add<allocate_states>(env, exports, "allocateStates");
+  add<change_state<StateChange::reset>>(env, exports, "resetState");
+  add<change_state<StateChange::copy>>(env, exports, "copyState");
+  add<change_state<StateChange::write>>(env, exports, "writeState");
+  add<change_state<StateChange::read>>(env, exports, "readState");
+  add<release<StateStore>>(env, exports, "releaseStates");
+  add<compile>(env, exports, "compile");
+  add<run>(env, exports, "run");
+  add<profile>(env, exports, "profile");
+  add<release<CompiledProgram>>(env, exports, "releaseProgram");
   add_packed_functions(env, exports);
   return exports;
 }

@@ -16,7 +16,9 @@ const napi_type_tag Tagged<CompiledProgram>::tag = {0x7277b76b63707531, 0x4};
 std::shared_ptr<EngineHandle> EngineHandle::create(Napi::Env env, Engine::Options options) {
   std::shared_ptr<EngineHandle> handle(new EngineHandle());
   handle->env_ = env;
+  handle->stopped_ = true;
   handle->channel_ = Channel::New(env, "rwkv-cpu", 0, 1);
+  if (static_cast<napi_threadsafe_function>(handle->channel_) == nullptr) return nullptr;
   handle->channel_.Unref(env);
   // The channel outlives the engine's thread: `stop` joins it first.
   options.finished = [channel = handle->channel_](std::unique_ptr<Job> job) mutable {
@@ -24,10 +26,10 @@ std::shared_ptr<EngineHandle> EngineHandle::create(Napi::Env env, Engine::Option
   };
   handle->engine_ = Engine::create(options);
   if (!handle->engine_) {
-    handle->stopped_ = true;
     handle->channel_.Release();
     return nullptr;
   }
+  handle->stopped_ = false;
   // Hooks run last in, first out, so this one runs before the channel's own.
   napi_add_env_cleanup_hook(env, on_exit, handle.get());
   return handle;
@@ -59,8 +61,9 @@ void EngineHandle::enqueue(Napi::Env env, std::unique_ptr<AddonJob> job) {
   }
   // An environment that is being terminated makes no promises, and nobody waits for the job.
   if (job->promise().IsEmpty()) return;
-  if (pending_++ == 0) channel_.Ref(env_);
+  // A job that the queue has no memory for is not pending. No other can be settled before this returns.
   engine_->enqueue(std::move(job));
+  if (pending_++ == 0) channel_.Ref(env_);
 }
 
 void EngineHandle::settle(Napi::Env env, Napi::Function, std::nullptr_t*, AddonJob* raw) {
@@ -73,14 +76,31 @@ void EngineHandle::settle(Napi::Env env, Napi::Function, std::nullptr_t*, AddonJ
   job->settle(env);
 }
 
-void AddonJob::settle(Napi::Env env) {
-  if (!code_) {
-    deferred_.Resolve(result(env));
-    return;
+AddonJob::AddonJob(Napi::Env env, std::shared_ptr<EngineHandle> engine) : engine_(std::move(engine)) {
+  napi_value promise = nullptr;
+  if (napi_create_promise(env, &deferred_, &promise) == napi_ok) promise_ = Napi::Value(env, promise);
+  else deferred_ = nullptr;
+}
+
+void AddonJob::run(Engine& engine) {
+  try {
+    work(engine);
+  } catch (const std::bad_alloc&) {
+    fail_for_memory();
   }
-  Napi::Error error = Napi::Error::New(env, message_);
-  error.Set("code", Napi::String::New(env, code_));
-  deferred_.Reject(error.Value());
+}
+
+void AddonJob::settle(Napi::Env env) {
+  if (deferred_ == nullptr) return;
+  napi_value value = nullptr;
+  try {
+    if (!code_) value = result(env);
+  } catch (const std::bad_alloc&) {
+    fail_for_memory();
+  }
+  // Both fail where the environment goes down, and nobody waits for the promise then.
+  if (code_) napi_reject_deferred(env, deferred_, make_error(env, code_, message_));
+  else napi_resolve_deferred(env, deferred_, value);
 }
 
 }  // namespace rwkv::addon

@@ -10,12 +10,14 @@
 #include "../engine/engine.h"
 #include "../engine/program.h"
 #include "../engine/stores.h"
+#include "values.h"
 
 namespace rwkv::addon {
 
 /** An engine, and the way back from its thread to JavaScript's. */
 class EngineHandle : public std::enable_shared_from_this<EngineHandle> {
  public:
+  /** Null when the system gives no threads. */
   static std::shared_ptr<EngineHandle> create(Napi::Env env, Engine::Options options);
   ~EngineHandle();
 
@@ -41,11 +43,14 @@ class EngineHandle : public std::enable_shared_from_this<EngineHandle> {
 /** A job with a promise. Constructed, settled and destroyed on JavaScript's thread. */
 class AddonJob : public Job {
  public:
-  AddonJob(Napi::Env env, std::shared_ptr<EngineHandle> engine)
-      : deferred_(Napi::Promise::Deferred::New(env)), engine_(std::move(engine)) {}
+  AddonJob(Napi::Env env, std::shared_ptr<EngineHandle> engine);
 
-  Napi::Promise promise() const { return deferred_.Promise(); }
+  /** For the call that made the job; empty where the environment goes down. */
+  Napi::Value promise() const { return promise_; }
   EngineHandle& engine() { return *engine_; }
+  void run(Engine& engine) final;
+  /** On the engine's thread. */
+  virtual void work(Engine& engine) = 0;
   /** What the promise resolves to. */
   virtual Napi::Value result(Napi::Env env) { return env.Undefined(); }
   void settle(Napi::Env env);
@@ -54,9 +59,11 @@ class AddonJob : public Job {
     code_ = code;
     message_ = message;
   }
+  void fail_for_memory() { fail("OUT_OF_MEMORY", "the system has no memory for the work"); }
 
  private:
-  Napi::Promise::Deferred deferred_;
+  napi_deferred deferred_ = nullptr;
+  Napi::Value promise_;
   std::shared_ptr<EngineHandle> engine_;
   const char* code_ = nullptr;
   const char* message_ = nullptr;
@@ -71,20 +78,25 @@ struct Tagged {
 
 template <class T>
 Napi::Value wrap(Napi::Env env, std::shared_ptr<T> object) {
-  auto* holder = new Tagged<T>{std::move(object)};
-  auto external = Napi::External<Tagged<T>>::New(env, holder, [](Napi::Env, Tagged<T>* gone) { delete gone; });
-  external.TypeTag(&Tagged<T>::tag);
-  return external;
+  auto holder = std::unique_ptr<Tagged<T>>(new Tagged<T>{std::move(object)});
+  const auto finalize = [](napi_env, void* gone, void*) { delete static_cast<Tagged<T>*>(gone); };
+  napi_value external = nullptr;
+  if (napi_create_external(env, holder.get(), finalize, nullptr, &external) != napi_ok) return env.Undefined();
+  holder.release();
+  // Without its tag it is of no use, but nobody is left to use it.
+  napi_type_tag_object(env, external, &Tagged<T>::tag);
+  return {env, external};
 }
 
 /** Null, with a pending TypeError, when the value is something else. */
 template <class T>
 std::shared_ptr<T> unwrap(const Napi::Value& value) {
-  if (value.IsExternal()) {
-    auto external = value.As<Napi::External<Tagged<T>>>();
-    if (external.CheckTypeTag(&Tagged<T>::tag)) return external.Data()->object;
+  bool is_ours = false;
+  if (value.IsExternal() && napi_check_object_type_tag(value.Env(), value, &Tagged<T>::tag, &is_ours) == napi_ok &&
+      is_ours) {
+    return value.As<Napi::External<Tagged<T>>>().Data()->object;
   }
-  Napi::TypeError::New(value.Env(), "expected a handle of this addon").ThrowAsJavaScriptException();
+  type_error(value.Env(), "expected a handle of this addon");
   return nullptr;
 }
 

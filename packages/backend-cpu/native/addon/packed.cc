@@ -1,6 +1,5 @@
 #include "packed.h"
 
-#include <cmath>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -16,28 +15,12 @@ const napi_type_tag Tagged<FileMapping>::tag = {0x7277b76b63707531, 0x5};
 
 namespace {
 
-Napi::Value type_error(Napi::Env env, const char* message) {
-  Napi::TypeError::New(env, message).ThrowAsJavaScriptException();
-  return env.Undefined();
-}
-
-/** False for what is no whole number from 0 that a double holds exactly. */
-bool whole(double value, size_t& out) {
-  if (!(value >= 0 && value <= 9007199254740991.0) || std::floor(value) != value) return false;
-  out = static_cast<size_t>(value);
-  return true;
-}
-
-bool whole(const Napi::Value& value, size_t& out) {
-  return value.IsNumber() && whole(value.As<Napi::Number>().DoubleValue(), out);
-}
-
 class MapJob final : public AddonJob {
  public:
   MapJob(Napi::Env env, std::shared_ptr<EngineHandle> engine, std::string path)
       : AddonJob(env, std::move(engine)), path_(std::move(path)) {}
 
-  void run(Engine&) override {
+  void work(Engine&) override {
     switch (mapping_->open(path_.c_str())) {
       case FileMapping::Status::ok: return;
       case FileMapping::Status::not_found: return fail("ENOENT", "there is no such file");
@@ -50,10 +33,8 @@ class MapJob final : public AddonJob {
   }
   /** { mapping, bytes } */
   Napi::Value result(Napi::Env env) override {
-    Napi::Object mapped = Napi::Object::New(env);
-    mapped.Set("bytes", Napi::Number::New(env, static_cast<double>(mapping_->bytes())));
-    mapped.Set("mapping", wrap(env, mapping_));
-    return mapped;
+    return object_of(env, {{"bytes", Napi::Number::New(env, static_cast<double>(mapping_->bytes()))},
+                           {"mapping", wrap(env, mapping_)}});
   }
 
  private:
@@ -66,8 +47,8 @@ Napi::Value map_file(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto engine = unwrap<EngineHandle>(info[0]);
   if (!engine) return env.Undefined();
-  auto job = std::make_unique<MapJob>(env, engine, info[1].ToString().Utf8Value());
-  const Napi::Promise promise = job->promise();
+  auto job = std::make_unique<MapJob>(env, engine, text(info, 1));
+  const Napi::Value promise = job->promise();
   engine->enqueue(env, std::move(job));
   return promise;
 }
@@ -82,9 +63,7 @@ Napi::Value read_mapping(const Napi::CallbackInfo& info) {
       offset > mapping->bytes() - length) {
     return type_error(env, "outside the file");
   }
-  auto bytes = Napi::Uint8Array::New(env, length);
-  if (length > 0) memcpy(bytes.Data(), mapping->data() + offset, length);
-  return bytes;
+  return copy_of(env, mapping->data() + offset, length);
 }
 
 Napi::Value unmap_file(const Napi::CallbackInfo& info) {
@@ -101,9 +80,7 @@ Napi::Value map_weights(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto mapping = unwrap<FileMapping>(info[0]);
   if (!mapping) return env.Undefined();
-  if (!info[1].IsTypedArray() || info[1].As<Napi::TypedArray>().TypedArrayType() != napi_float64_array) {
-    return type_error(env, "bad table");
-  }
+  if (!is_array<double>(info[1])) return type_error(env, "bad table");
   const auto table = info[1].As<Napi::Float64Array>();
   std::vector<FileTensor> tensors(table.ElementLength() / kFields);
   for (size_t i = 0; i < tensors.size(); i++) {
@@ -128,7 +105,7 @@ class ReadPackedJob final : public AddonJob {
     reference_ = Napi::Persistent(static_cast<const Napi::Object&>(bytes));
   }
 
-  void run(Engine&) override {
+  void work(Engine&) override {
     if (index >= store_->size()) return fail("RELEASED", "the weights were released");
     const Tensor& tensor = store_->tensor(index);
     const PackedMatrix& matrix = tensor.matrix;
@@ -154,10 +131,10 @@ Napi::Value read_packed(const Napi::CallbackInfo& info) {
   const auto engine = unwrap<EngineHandle>(info[0]);
   const auto store = engine ? unwrap<WeightStore>(info[1]) : nullptr;
   if (!store) return env.Undefined();
-  if (!info[4].IsTypedArray()) return type_error(env, "bad bytes");
+  if (!is_array<uint8_t>(info[4])) return type_error(env, "bad bytes");
   auto job = std::make_unique<ReadPackedJob>(env, engine, store, info[4].As<Napi::Uint8Array>());
   if (!whole(info[2], job->index) || !whole(info[3], job->offset)) return type_error(env, "bad weight");
-  const Napi::Promise promise = job->promise();
+  const Napi::Value promise = job->promise();
   engine->enqueue(env, std::move(job));
   return promise;
 }
@@ -165,13 +142,12 @@ Napi::Value read_packed(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void add_packed_functions(Napi::Env env, Napi::Object exports) {
-  const auto add = [&](const char* name, auto function) { exports.Set(name, Napi::Function::New(env, function, name)); };
   exports.Set("packedVersion", Napi::Number::New(env, kPackedVersion));
-  add("mapFile", map_file);
-  add("readMapping", read_mapping);
-  add("unmapFile", unmap_file);
-  add("mapWeights", map_weights);
-  add("readPacked", read_packed);
+  add<map_file>(env, exports, "mapFile");
+  add<read_mapping>(env, exports, "readMapping");
+  add<unmap_file>(env, exports, "unmapFile");
+  add<map_weights>(env, exports, "mapWeights");
+  add<read_packed>(env, exports, "readPacked");
 }
 
 }  // namespace rwkv::addon

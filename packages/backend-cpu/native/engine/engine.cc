@@ -1,20 +1,23 @@
 #include "engine.h"
 
 #include <chrono>
+#include <new>
 #include <system_error>
 #include <utility>
 
 namespace rwkv {
 
 std::unique_ptr<Engine> Engine::create(const Options& options) {
-  std::unique_ptr<Engine> engine(new Engine(options));
   try {
+    std::unique_ptr<Engine> engine(new Engine(options));
     engine->pool_ = std::make_unique<ThreadPool>(options.pool);
     engine->leader_ = std::thread([raw = engine.get()] { raw->loop(); });
+    return engine;
   } catch (const std::system_error&) {
     return nullptr;
+  } catch (const std::bad_alloc&) {
+    return nullptr;
   }
-  return engine;
 }
 
 Engine::~Engine() { stop(); }

@@ -20,6 +20,7 @@ class Engine;
 class Job {
  public:
   virtual ~Job() = default;
+  /** Throws nothing: nobody catches it. */
   virtual void run(Engine& engine) = 0;
 };
 
@@ -32,7 +33,7 @@ class Engine {
     std::function<void(std::unique_ptr<Job>)> finished;
   };
 
-  /** Null when the system gives no threads. */
+  /** Null when the system gives no threads, or no memory for them. */
   static std::unique_ptr<Engine> create(const Options& options);
   /** Stops between two phases of a running step, drops what is queued, and waits for the threads. */
   ~Engine();

@@ -207,14 +207,13 @@ void CompiledProgram::cut(Stretch& stretch, const std::vector<Task>& whole, cons
 
 bool CompiledProgram::reserve(const Plan& plan) {
   if (per_thread_.size() < plan.threads) {
-    per_thread_.resize(plan.threads);
-    for (PerThread& own : per_thread_) {
+    // Kept only when all of it is there: allocating may fail, or throw, at each.
+    std::vector<PerThread> per_thread(plan.threads);
+    for (PerThread& own : per_thread) {
       own.prepared_for.assign(operations_.size(), 0);
-      if (own.scratch.bytes() == 0 && !own.scratch.allocate(kThreadScratch)) {
-        per_thread_.clear();
-        return false;
-      }
+      if (!own.scratch.allocate(kThreadScratch)) return false;
     }
+    per_thread_ = std::move(per_thread);
   }
   if (plan.prepared_per_thread) {
     for (PerThread& own : per_thread_) {

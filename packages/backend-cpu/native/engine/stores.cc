@@ -1,5 +1,6 @@
 #include "stores.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -8,6 +9,8 @@ namespace {
 
 constexpr size_t kBlockBytes = size_t{64} << 20;
 constexpr size_t kLayoutsInFiles = kLayouts;
+/** No machine has so many; the bound keeps sums and products from wrapping around. */
+constexpr size_t kMostNumbers = size_t{1} << 48;
 
 constexpr uint32_t block_columns(Format format) {
   return format >= Format::q4_k ? 256 : format >= Format::q8_0 ? 32 : 1;
@@ -34,6 +37,8 @@ bool WeightStore::adopt(FileMapping& mapping, const std::vector<FileTensor>& ten
     if (!fits(tensor, mapping.bytes())) return false;
   }
   release();
+  // The one thing that may fail comes before the mapping has changed hands.
+  tensors_.reserve(tensors.size());
   mapping_ = std::move(mapping);
   for (const FileTensor& from : tensors) {
     Tensor tensor;
@@ -76,34 +81,69 @@ void WeightStore::release() {
   mapping_.close();
 }
 
-bool StateStore::allocate(std::vector<size_t> sizes, std::vector<float> initial, size_t slots) {
-  sizes_ = std::move(sizes);
-  initial_ = std::move(initial);
-  slots_ = slots;
-  size_t total = 0;
-  // No machine has that much; the bound keeps what follows from wrapping around.
-  constexpr size_t kMostNumbers = size_t{1} << 48;
-  for (const size_t size : sizes_) {
-    if (size > kMostNumbers || (size > 0 && slots > kMostNumbers / size) || total > kMostNumbers) return false;
-    offsets_.push_back(total);
-    total += aligned(size * slots * sizeof(float)) / sizeof(float);
-  }
-  if (!block_.allocate(total * sizeof(float))) return false;
-  for (size_t slot = 0; slot < slots; slot++) reset(slot);
+bool InitialNumbers::add(float value, size_t count) {
+  if (count > kMostNumbers - size()) return false;
+  const size_t end = size() + count;
+  // -0 is not 0, and NaN is itself.
+  if (!runs_.empty() && memcmp(&runs_.back().value, &value, sizeof value) == 0) runs_.back().end = end;
+  else runs_.push_back({value, end});
   return true;
 }
 
-void StateStore::write(size_t slot, const float* numbers) {
-  for (size_t spec = 0; spec < sizes_.size(); spec++) {
-    memcpy(state(spec).slot(slot), numbers, sizes_[spec] * sizeof(float));
-    numbers += sizes_[spec];
+void InitialNumbers::fill(float* out, size_t first, size_t count) const {
+  const size_t end = first + count;
+  auto run = std::upper_bound(runs_.begin(), runs_.end(), first, [](size_t at, const Run& own) { return at < own.end; });
+  for (; first < end; run++) {
+    const size_t own = std::min(run->end, end) - first;
+    std::fill_n(out, own, run->value);
+    out += own;
+    first += own;
   }
 }
 
-void StateStore::read(size_t slot, float* numbers) const {
+StateStore::Status StateStore::define(std::vector<size_t> sizes, InitialNumbers initial, size_t slots) {
+  size_t slot_size = 0, total = 0;
+  for (const size_t size : sizes) {
+    if (size > kMostNumbers || (size > 0 && slots > kMostNumbers / size) || total > kMostNumbers) {
+      return Status::out_of_memory;
+    }
+    offsets_.push_back(total);
+    slot_size += size;
+    total += aligned(size * slots * sizeof(float)) / sizeof(float);
+  }
+  if (initial.size() != slot_size) return Status::malformed;
+  sizes_ = std::move(sizes);
+  initial_ = std::move(initial);
+  slots_ = slots;
+  bytes_ = total * sizeof(float);
+  return Status::ok;
+}
+
+bool StateStore::allocate(const std::atomic<bool>& stop) {
+  if (!block_.allocate(bytes_)) return false;
+  for (size_t slot = 0; slot < slots_ && !stop.load(std::memory_order_relaxed); slot++) reset(slot);
+  return true;
+}
+
+void StateStore::reset(size_t slot) {
+  size_t first = 0;
   for (size_t spec = 0; spec < sizes_.size(); spec++) {
-    memcpy(numbers, state(spec).slot(slot), sizes_[spec] * sizeof(float));
-    numbers += sizes_[spec];
+    initial_.fill(state(spec).slot(slot), first, sizes_[spec]);
+    first += sizes_[spec];
+  }
+}
+
+void StateStore::write(size_t slot, const uint8_t* bytes) {
+  for (size_t spec = 0; spec < sizes_.size(); spec++) {
+    memcpy(state(spec).slot(slot), bytes, sizes_[spec] * sizeof(float));
+    bytes += sizes_[spec] * sizeof(float);
+  }
+}
+
+void StateStore::read(size_t slot, uint8_t* bytes) const {
+  for (size_t spec = 0; spec < sizes_.size(); spec++) {
+    memcpy(bytes, state(spec).slot(slot), sizes_[spec] * sizeof(float));
+    bytes += sizes_[spec] * sizeof(float);
   }
 }
 

@@ -54,28 +54,53 @@ class WeightStore {
   FileMapping mapping_;
 };
 
+/** The numbers of a slot at first, spec after spec. They hardly differ, so runs of equal ones are kept. */
+class InitialNumbers {
+ public:
+  /** False, and nothing added, when there would be more than any machine holds. */
+  bool add(float value, size_t count);
+  /** Fills `count` numbers from the `first` on; there must be as many. */
+  void fill(float* out, size_t first, size_t count) const;
+  size_t size() const { return runs_.empty() ? 0 : runs_.back().end; }
+
+ private:
+  struct Run {
+    float value;
+    size_t end;
+  };
+  std::vector<Run> runs_;
+};
+
 /** [slots] of every spec, each spec a block of its own: slot s of a spec is `size` numbers at s * size. */
 class StateStore {
  public:
-  /** `initial`: one slot's numbers, spec after spec. False when the system has no memory. */
-  bool allocate(std::vector<size_t> sizes, std::vector<float> initial, size_t slots);
+  enum class Status { ok, out_of_memory, malformed };
+  /** Says what there will be; takes no memory for it yet. */
+  Status define(std::vector<size_t> sizes, InitialNumbers initial, size_t slots);
+  /** Takes the memory and resets all slots, or some when `stop` turns true. False when the system has none. */
+  bool allocate(const std::atomic<bool>& stop);
+  /** What follows, down to `release`, may be called only where this holds. */
+  bool allocated() const { return block_.data() != nullptr || bytes_ == 0; }
+
   State state(size_t spec) const { return {block_.floats() + offsets_[spec], sizes_[spec]}; }
+  void reset(size_t slot);
+  /** `bytes`: the slot's numbers, spec after spec, at any address. */
+  void write(size_t slot, const uint8_t* bytes);
+  void read(size_t slot, uint8_t* bytes) const;
+  void copy(size_t from, size_t to);
+  void release() { block_.release(); }
+
   size_t specs() const { return sizes_.size(); }
   size_t slots() const { return slots_; }
   /** Numbers of one slot over all specs. */
   size_t slot_size() const { return initial_.size(); }
 
-  void reset(size_t slot) { write(slot, initial_.data()); }
-  void write(size_t slot, const float* numbers);
-  void read(size_t slot, float* numbers) const;
-  void copy(size_t from, size_t to);
-  void release() { block_.release(); }
-
  private:
   std::vector<size_t> sizes_;
   std::vector<size_t> offsets_;
-  std::vector<float> initial_;
+  InitialNumbers initial_;
   size_t slots_ = 0;
+  size_t bytes_ = 0;
   Block block_;
 };
 

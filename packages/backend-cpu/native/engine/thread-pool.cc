@@ -1,6 +1,9 @@
 #include "thread-pool.h"
 
+#include <algorithm>
 #include <chrono>
+#include <cstdlib>
+#include <fstream>
 #include <utility>
 
 #if defined(__linux__)
@@ -37,12 +40,56 @@ class Patience {
   unsigned rounds_ = 0;
 };
 
+/** How many of `processors` come before `own` in a list like "0-3,8". */
+size_t earlier_siblings(const std::string& list, unsigned own, const std::vector<unsigned>& processors) {
+  size_t earlier = 0;
+  const char* at = list.c_str();
+  for (char* end; *at != 0; at = *end == ',' ? end + 1 : end) {
+    const unsigned long first = std::strtoul(at, &end, 10);
+    if (end == at) break;
+    unsigned long last = first;
+    if (*end == '-') last = std::strtoul(end + 1, &end, 10);
+    for (const unsigned processor : processors) earlier += processor < own && processor >= first && processor <= last;
+  }
+  return earlier;
+}
+
+/** All that this process may use; empty where the system does not tell, or binds no threads. */
+std::vector<unsigned> processors_to_pin() {
+  std::vector<unsigned> processors;
+  std::vector<std::string> siblings;
+#if defined(__linux__)
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return {};
+  for (unsigned processor = 0; processor < CPU_SETSIZE; processor++) {
+    if (!CPU_ISSET(processor, &allowed)) continue;
+    processors.push_back(processor);
+    std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(processor) + "/topology/thread_siblings_list");
+    std::getline(file, siblings.emplace_back());
+  }
+#endif
+  return one_per_core_first(processors, siblings);
+}
+
 }  // namespace
+
+std::vector<unsigned> one_per_core_first(const std::vector<unsigned>& processors,
+                                         const std::vector<std::string>& siblings) {
+  std::vector<std::pair<size_t, unsigned>> ranked;
+  for (size_t i = 0; i < processors.size(); i++) {
+    ranked.emplace_back(earlier_siblings(siblings[i], processors[i], processors), processors[i]);
+  }
+  std::sort(ranked.begin(), ranked.end());
+  std::vector<unsigned> order;
+  for (const auto& [rank, processor] : ranked) order.push_back(processor);
+  return order;
+}
 
 ThreadPool::ThreadPool(const Options& options)
     : threads_(options.threads < 1 ? 1 : options.threads),
       spin_microseconds_(options.spin_microseconds),
-      pin_(options.pin),
+      processors_(options.pin ? processors_to_pin() : std::vector<unsigned>()),
       spans_(new Span[threads_]) {
   workers_.reserve(threads_ - 1);
   try {
@@ -69,7 +116,7 @@ void ThreadPool::join() {
 }
 
 void ThreadPool::pin_caller() {
-  if (!pin_ || caller_pinned_) return;
+  if (caller_pinned_) return;
   pin(0);
   caller_pinned_ = true;
 }
@@ -154,7 +201,7 @@ bool ThreadPool::do_task(unsigned thread) {
 }
 
 void ThreadPool::loop(unsigned thread) {
-  if (pin_) pin(thread);
+  pin(thread);
   const auto limit = std::chrono::microseconds(spin_microseconds_);
   auto idle_since = Clock::now();
   Patience patience;
@@ -177,24 +224,15 @@ void ThreadPool::loop(unsigned thread) {
   }
 }
 
-void ThreadPool::pin(unsigned index) {
+void ThreadPool::pin(unsigned thread) const {
 #if defined(__linux__)
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
-  const unsigned count = static_cast<unsigned>(CPU_COUNT(&allowed));
-  if (count == 0) return;
-  unsigned left = index % count;
-  for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-    if (!CPU_ISSET(cpu, &allowed) || left-- > 0) continue;
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(cpu, &one);
-    pthread_setaffinity_np(pthread_self(), sizeof one, &one);
-    return;
-  }
+  if (processors_.empty()) return;
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(processors_[thread % processors_.size()], &one);
+  pthread_setaffinity_np(pthread_self(), sizeof one, &one);
 #else
-  (void)index;
+  (void)thread;
 #endif
 }
 

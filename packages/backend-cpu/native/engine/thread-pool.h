@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -33,6 +34,13 @@ class Stretches {
   virtual void task(uint32_t task, unsigned thread) = 0;
 };
 
+/**
+ * `processors`, ascending, in the order in which threads should have them: one of each core, then each core's second, and
+ * so on. `siblings` has for each the processors of its core as Linux lists them, "0-1" or "0,64".
+ */
+std::vector<unsigned> one_per_core_first(const std::vector<unsigned>& processors,
+                                         const std::vector<std::string>& siblings);
+
 /** A stretch has fewer tasks than this. */
 constexpr uint32_t kMostTasks = 1u << 20;
 
@@ -48,7 +56,10 @@ class ThreadPool {
  public:
   struct Options {
     unsigned threads = 1;
-    /** Binds thread i to the i-th processor this process may use. Number 0 is bound when it first runs. */
+    /**
+     * Binds each thread to a processor that this process may use: the first ones to a core of their own each, the rest to
+     * the cores' other hardware threads. Number 0 is bound when it first runs.
+     */
     bool pin = false;
     /** How long an idle thread spins before it sleeps. */
     unsigned spin_microseconds = 50;
@@ -69,9 +80,6 @@ class ThreadPool {
   /** Calls part(i) for every i below `parts`. */
   void run_parts(uint32_t parts, const std::function<void(uint32_t part)>& part);
 
-  /** Binds the calling thread to the `index`-th processor this process may use, where the system can. */
-  static void pin(unsigned index);
-
  private:
   /**
    * Tasks of a span that nobody has taken: the first, and the end. The tag differs from stretch to stretch, so that a
@@ -85,6 +93,8 @@ class ThreadPool {
   /** Ends the threads there are. */
   void join();
   void pin_caller();
+  /** Binds the calling thread, which is number `thread`, where the system can. */
+  void pin(unsigned thread) const;
   /** Does one task that somebody has to do, if there is one. */
   bool do_task(unsigned thread);
   /** Begins the next stretch with more than one task, doing shorter ones on the spot; or ends the run. */
@@ -92,7 +102,8 @@ class ThreadPool {
 
   const unsigned threads_;
   const unsigned spin_microseconds_;
-  const bool pin_;
+  /** To bind threads to, in this order; none for threads that run where the system likes. */
+  const std::vector<unsigned> processors_;
   bool caller_pinned_ = false;
   std::vector<std::thread> workers_;
   std::unique_ptr<Span[]> spans_;
