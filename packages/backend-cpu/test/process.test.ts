@@ -103,6 +103,38 @@ describe('a process', () => {
   );
 });
 
+describe.skipIf(process.platform !== 'linux')('without memory', () => {
+  test('calls and jobs say so, and what is there stays usable', async () => {
+    const outcome = await runScenario('memory', { limits: 'ulimit -v 8000000' });
+    expectEnd(outcome, 0);
+    const said = (what: string) => new RegExp(`^${what} (.+)$`, 'm').exec(outcome.output)?.[1];
+    for (const what of ['createStates', 'write', 'read', 'run', 'compile']) {
+      expect(said(what), `${what}\n${outcome.output}`).toBe('OUT_OF_MEMORY');
+    }
+    expect([said('then'), said('at last')], outcome.output).toEqual(['done', 'done']);
+  });
+
+  test('for more, vectors and states are made in what they take', async () => {
+    const outcome = await runScenario('temporary');
+    expectEnd(outcome, 0);
+    const [vector, states] = ['vector', 'states'].map((what) => outcome.numbers(what)[0]!);
+    // 64 MiB that it takes, and no more than a few for other things.
+    expect(vector).toBeLessThan(90 * 2 ** 20);
+    expect(states).toBeLessThan(290 * 2 ** 20);
+    // Most of the time is the memory's, on another thread.
+    expect(outcome.numbers('states call')[0]).toBeLessThan(outcome.numbers('states time')[0]! / 2);
+  });
+});
+
+test.each(['compile', 'profile', 'createStates', 'allocateStates', 'calls'])(
+  'a worker is terminated during %s, and the process goes on',
+  async (task) => {
+    const outcome = await runScenario(`during ${task}`);
+    expectEnd(outcome, 0);
+    expect(outcome.output).toContain(`terminated ${task}`);
+  },
+);
+
 test('a worker is terminated in the middle of steps, and the process goes on', async () => {
   const outcome = await runScenario('worker');
   expectEnd(outcome, 0);

@@ -2,6 +2,7 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -86,9 +87,26 @@ void runs(unsigned threads, unsigned spin_microseconds) {
   pool.run_parts(0, [&](uint32_t) { check(false, "no part"); });
 }
 
+void processors() {
+  using List = std::vector<unsigned>;
+  using Siblings = std::vector<std::string>;
+  const auto order = rwkv::one_per_core_first;
+  const Siblings pairs{"0-1", "0-1", "2-3", "2-3", "4-5", "4-5"};
+  check(order({0, 1, 2, 3, 4, 5}, pairs) == List{0, 2, 4, 1, 3, 5}, "siblings side by side");
+  const Siblings halves{"0,3", "1,4", "2,5", "0,3", "1,4", "2,5"};
+  check(order({0, 1, 2, 3, 4, 5}, halves) == List{0, 1, 2, 3, 4, 5}, "siblings far apart");
+  const Siblings fours{"0-1,8-9", "0-1,8-9", "2", "0-1,8-9", "0-1,8-9"};
+  check(order({0, 1, 2, 8, 9}, fours) == List{0, 2, 1, 8, 9}, "four siblings");
+  check(order({1, 2, 3}, {"0-1", "2-3", "2-3"}) == List{1, 2, 3}, "a sibling that this process may not use");
+  check(order({4, 7, 9}, {"", "7", "what"}) == List{4, 7, 9}, "a system that does not tell");
+  check(order({0, 1}, {"0-4294967295", "0-"}) == List{0, 1}, "odd lists");
+  check(order({}, {}).empty(), "none");
+}
+
 }  // namespace
 
 int main() {
+  processors();
   for (const unsigned threads : {1u, 2u, 3u, 7u}) {
     for (const unsigned spin : {0u, 200u}) runs(threads, spin);
   }
