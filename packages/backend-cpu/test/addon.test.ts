@@ -100,6 +100,11 @@ describe('states', () => {
     expect(new Float32Array(reset.buffer)).toEqual(want);
   });
 
+  test('of nothing are states, too', async () => {
+    const states = await createStates([], [], { slots: 2 });
+    expect(await addon.readState(engine, states, 1, new Uint8Array(0))).toEqual(new Uint8Array(0));
+  });
+
   test('of which nothing fits the rest are refused', () => {
     const create = (sizes: number[], initial: number, repeats?: number[]) => () =>
       addon.createStates(

@@ -120,7 +120,8 @@ StateStore::Status StateStore::define(std::vector<size_t> sizes, InitialNumbers 
 }
 
 bool StateStore::allocate(const std::atomic<bool>& stop) {
-  if (!block_.allocate(bytes_)) return false;
+  allocated_ = block_.allocate(bytes_);
+  if (!allocated_) return false;
   for (size_t slot = 0; slot < slots_ && !stop.load(std::memory_order_relaxed); slot++) reset(slot);
   return true;
 }

@@ -80,7 +80,7 @@ class StateStore {
   /** Takes the memory and resets all slots, or some when `stop` turns true. False when the system has none. */
   bool allocate(const std::atomic<bool>& stop);
   /** What follows, down to `release`, may be called only where this holds. */
-  bool allocated() const { return block_.data() != nullptr || bytes_ == 0; }
+  bool allocated() const { return allocated_; }
 
   State state(size_t spec) const { return {block_.floats() + offsets_[spec], sizes_[spec]}; }
   void reset(size_t slot);
@@ -88,7 +88,10 @@ class StateStore {
   void write(size_t slot, const uint8_t* bytes);
   void read(size_t slot, uint8_t* bytes) const;
   void copy(size_t from, size_t to);
-  void release() { block_.release(); }
+  void release() {
+    block_.release();
+    allocated_ = false;
+  }
 
   size_t specs() const { return sizes_.size(); }
   size_t slots() const { return slots_; }
@@ -101,6 +104,7 @@ class StateStore {
   InitialNumbers initial_;
   size_t slots_ = 0;
   size_t bytes_ = 0;
+  bool allocated_ = false;
   Block block_;
 };
 
