@@ -50,7 +50,7 @@ export function throughput(
   };
 }
 
-/** The part of the time in which the event loop was awake. */
+/** Processor time of JavaScript's thread, of the time that passed. */
 export function javaScriptShare(runs: readonly JobResult[]): number | undefined {
   const shares = runs.flatMap(({ javaScriptMilliseconds, milliseconds }) =>
     milliseconds && javaScriptMilliseconds !== undefined

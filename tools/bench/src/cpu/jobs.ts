@@ -51,7 +51,7 @@ export interface JobResult {
   readonly peakBytes?: number;
   /** What computed, in words. */
   readonly engine?: string;
-  /** Of all steps, of which the event loop was awake so many milliseconds. */
+  /** Of all steps, and what JavaScript's thread computed of them. */
   readonly milliseconds?: number;
   readonly javaScriptMilliseconds?: number;
   readonly profile?: Profile;

@@ -1,5 +1,6 @@
 /** How busy others keep the machine while something is measured, from Linux's counters. */
 import { readFileSync } from 'node:fs';
+import { performance } from 'node:perf_hooks';
 
 interface Reading {
   /** Ticks of a hundredth of a second: of all processors, and of this process and the children it waited for. */
@@ -44,6 +45,33 @@ export function watchOthers(): () => number | undefined {
     if (!before || !after) return undefined;
     const others = after.busy - before.busy - (after.own - before.own);
     return Math.max(0, (others * 10) / (after.milliseconds - before.milliseconds));
+  };
+}
+
+/** Nanoseconds that the thread of this number computed, the first field of its schedstat. */
+export function computedNanoseconds(schedstat: string): number {
+  return Number(schedstat.split(' ')[0]);
+}
+
+/**
+ * Call the result at the end: milliseconds that JavaScript's thread, which has the number of the process, computed since.
+ * Elsewhere than on Linux those in which the event loop was awake, which are more where others take its core.
+ */
+export function watchThisThread(): () => number {
+  const loop = performance.eventLoopUtilization();
+  const read = (): number | undefined => {
+    try {
+      return computedNanoseconds(readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'utf8'));
+    } catch {
+      return undefined;
+    }
+  };
+  const before = read();
+  return () => {
+    const after = read();
+    if (before === undefined || after === undefined)
+      return performance.eventLoopUtilization(loop).active;
+    return (after - before) / 1e6;
   };
 }
 

@@ -1,5 +1,4 @@
 /** The measurements of our own backends, in this process. */
-import { performance } from 'node:perf_hooks';
 import type { Backend, Batch, Executable, States } from '@rwkv-ts/backend';
 import { loadModel } from '@rwkv-ts/generate';
 import { buildProgram } from '@rwkv-ts/model';
@@ -8,7 +7,7 @@ import { openModel } from '@rwkv-ts/weights';
 import { fileSource } from '@rwkv-ts/weights/node';
 import { createBackend } from './backends.js';
 import type { DecodeJob, GenerateJob, JobResult, PrefillJob } from './jobs.js';
-import { watchOthers } from './processor-use.js';
+import { watchOthers, watchThisThread } from './processor-use.js';
 import { canProfile } from './profile.js';
 
 /** Steps before anything counts: pages are touched, threads are awake, code is compiled. */
@@ -71,16 +70,16 @@ export async function runSteps(job: DecodeJob | PrefillJob): Promise<JobResult> 
   };
   for (let count = 0; count < warmUpSteps; count++) await step();
   const others = watchOthers();
-  const loop = performance.eventLoopUtilization();
+  const javaScript = watchThisThread();
   const measured = await timed(job.seconds, step);
-  const { active } = performance.eventLoopUtilization(loop);
+  const javaScriptMilliseconds = javaScript();
   const otherCores = others();
   const profiled = await profile(executable, () => timed(job.seconds * profiledShare, step));
   return {
     rate: (measured.steps * batch.tokens.length) / measured.seconds,
     steps: measured.steps,
     milliseconds: measured.seconds * 1000,
-    javaScriptMilliseconds: active,
+    javaScriptMilliseconds,
     loadSeconds: loaded.seconds,
     engine: backend.name,
     ...profiled,
