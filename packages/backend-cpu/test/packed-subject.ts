@@ -2,7 +2,7 @@
 import type { HostWeight } from '@rwkv-ts/backend';
 import { buildProgram, type RwkvConfig } from '@rwkv-ts/model';
 import type { CpuBackend } from '../src/index.js';
-import { type Opened, usualLimits } from './subjects.js';
+import { type Opened, openOn, usualLimits } from './subjects.js';
 
 /** Uploads the weights of a model, writes them to the file, and frees them. */
 export async function writeSubject(
@@ -21,17 +21,6 @@ export async function openMapped(
   backend: CpuBackend,
   { config, path, slots = 8 }: { config: RwkvConfig; path: string; slots?: number },
 ): Promise<Opened> {
-  const program = buildProgram(config);
   const { weights } = await backend.openPacked(path);
-  const states = await backend.createStates(program.states, slots);
-  const executable = await backend.compile(program, { weights, states }, usualLimits);
-  return {
-    states,
-    executable,
-    vocabularySize: config.vocabularySize,
-    run: (batch) => executable.run(batch),
-    [Symbol.asyncDispose]: async () => {
-      for (const handle of [executable, states, weights]) await handle[Symbol.asyncDispose]();
-    },
-  };
+  return openOn(backend, { config, weights, slots, limits: usualLimits });
 }

@@ -1,5 +1,13 @@
 /** Models with random weights for the tests of this folder, opened on a backend. */
-import type { Batch, HostWeight, Limits, Rows, States, WeightFormat } from '@rwkv-ts/backend';
+import type {
+  Batch,
+  HostWeight,
+  Limits,
+  Rows,
+  States,
+  WeightFormat,
+  Weights,
+} from '@rwkv-ts/backend';
 import { createRandomWeights } from '@rwkv-ts/backend-kit';
 import { buildProgram, type RwkvConfig } from '@rwkv-ts/model';
 import { handOver } from '../../backend-kit/conformance/session.js';
@@ -86,8 +94,17 @@ export async function openSubject(
   { config, weights: own }: Pick<Subject, 'config'> & Partial<Subject>,
   { slots = 8, limits = usualLimits, weights: given }: OpenOptions = {},
 ): Promise<Opened> {
-  const program = buildProgram(config);
   const weights = await backend.upload(given ?? handOver(own?.() ?? []));
+  return openOn(backend, { config, weights, slots, limits });
+}
+
+/** With weights that are there; they are disposed of with the rest. */
+export async function openOn(
+  backend: CpuBackend,
+  options: { config: RwkvConfig; weights: Weights; slots: number; limits: Limits },
+): Promise<Opened> {
+  const { config, weights, slots, limits } = options;
+  const program = buildProgram(config);
   const states = await backend.createStates(program.states, slots);
   const executable = await backend.compile(program, { weights, states }, limits);
   return {

@@ -10,6 +10,7 @@
 
 #include "file-formats.h"
 #include "kernels.h"
+#include "linear-harness.h"
 
 namespace {
 
@@ -22,8 +23,6 @@ const char* instructions = "";
 void fail(const std::string& what) {
   if (++failures <= 20) printf("linear-block %s: %s\n", instructions, what.c_str());
 }
-
-constexpr float kGuardNumber = 1234.5f;
 
 struct Problem {
   Format format;
@@ -69,38 +68,8 @@ struct Numbers {
   const float* row(size_t r) const { return memory.data() + r * stride; }
 };
 
-enum class Order { one_range, single_units, backwards };
-
-/** [tokens][rows + 3] with guards. */
 std::vector<float> run(const Kernels& kernels, LinearArgs args, uint32_t tokens, Order order, const std::string& name) {
-  const size_t stride = args.weight.rows + 3;
-  std::vector<float> out(tokens * stride, kGuardNumber);
-  args.out = {out.data(), stride};
-  Guarded prepared(kernels.linear_prepared_bytes(args.weight, tokens)), scratch(kThreadScratch);
-  if (order == Order::one_range) {
-    kernels.linear_prepare(args, tokens, prepared.data(), {0, tokens});
-  } else {
-    for (size_t t = tokens; t-- > 0;) kernels.linear_prepare(args, tokens, prepared.data(), {t, t + 1});
-  }
-  const size_t units = kernels.linear_units(args.weight, tokens);
-  if (order == Order::one_range) kernels.linear(args, tokens, prepared.data(), {0, units}, scratch.data());
-  if (order == Order::single_units) {
-    for (size_t u = 0; u < units; ++u) kernels.linear(args, tokens, prepared.data(), {u, u + 1}, scratch.data());
-  }
-  if (order == Order::backwards) {
-    for (size_t end = units; end > 0;) {
-      const size_t begin = end > 3 ? end - 3 : 0;
-      kernels.linear(args, tokens, prepared.data(), {begin, end}, scratch.data());
-      end = begin;
-    }
-  }
-  if (!prepared.intact() || !scratch.intact()) fail(name + ": writes beyond prepared rows or scratch");
-  for (size_t t = 0; t < tokens; ++t) {
-    for (size_t i = args.weight.rows; i < stride; ++i) {
-      if (out[t * stride + i] != kGuardNumber) fail(name + ": writes beyond the row");
-    }
-  }
-  return out;
+  return rwkv_test::run(kernels, args, tokens, order, name, fail);
 }
 
 /** One token's x as the kernels see it, and the variance that the contract's allowance gives each number. */
