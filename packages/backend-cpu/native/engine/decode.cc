@@ -73,7 +73,9 @@ class LinearOperation final : public Operation {
   size_t prepared_bytes(const Kernels& kernels, const Step& step) const override {
     return rows(step) == 0 ? 0 : kernels.linear_prepared_bytes(args.weight, rows(step));
   }
-  size_t prepared_rows(const Step& step) const override { return rows(step); }
+  size_t prepare_units(const Kernels& kernels, const Step& step) const override {
+    return rows(step) == 0 ? 0 : kernels.linear_prepare_units(args.weight, rows(step));
+  }
   void prepare(const Kernels& kernels, const Step& step, Range range, uint8_t* prepared) const override {
     kernels.linear_prepare(args, rows(step), prepared, range);
   }

@@ -8,7 +8,11 @@
 namespace rwkv {
 namespace {
 
-/** Steps of at most this many tokens prepare inputs on every thread anew, which is cheaper than waiting for each other. */
+/**
+ * Steps of few tokens prepare inputs on every thread anew, which is cheaper than waiting for each other and fetching what
+ * another core wrote: up to this many rows over all threads, and always up to kPreparePerThread tokens.
+ */
+constexpr uint32_t kPreparedRows = 32;
 constexpr uint32_t kPreparePerThread = 2;
 /** No task is planned shorter than this many nanoseconds: taking one costs about a tenth of it. */
 constexpr double kShortestTask = 1500;
@@ -19,6 +23,10 @@ constexpr double kAlone = 40e3;
 constexpr size_t kPlans = 8;
 
 using Clock = std::chrono::steady_clock;
+
+uint32_t most_prepared_per_thread(unsigned threads) {
+  return std::max(kPreparePerThread, kPreparedRows / threads);
+}
 
 double milliseconds_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
@@ -107,8 +115,8 @@ void CompiledProgram::run_task(const Plan& plan, const Stretch& stretch, const T
   }
   if (plan.prepared_per_thread && own.prepared_for[task.operation] != step_count_) {
     own.prepared_for[task.operation] = step_count_;
-    const size_t rows = operation.prepared_rows(step);
-    if (rows > 0) operation.prepare(kernels_, step, {0, rows}, prepared);
+    const size_t units = operation.prepare_units(kernels_, step);
+    if (units > 0) operation.prepare(kernels_, step, {0, units}, prepared);
   }
   operation.run(kernels_, step, task.units, prepared, own.scratch.data());
   if (profiling_) own.profile.operations[static_cast<size_t>(operation.code)] += milliseconds_since(start);
@@ -138,7 +146,7 @@ void CompiledProgram::make_plan(Plan& plan, const Step& step, unsigned threads) 
   plan.sequences = step.sequences;
   plan.wanted = step.wanted;
   plan.threads = threads;
-  plan.prepared_per_thread = step.tokens <= kPreparePerThread;
+  plan.prepared_per_thread = step.tokens <= most_prepared_per_thread(threads);
   plan.prepared_at.assign(operations_.size(), 0);
   double total = 0;
   for (const auto& operation : operations_) total += operation->cost(step);
@@ -159,8 +167,7 @@ void CompiledProgram::make_plan(Plan& plan, const Step& step, unsigned threads) 
       if (bytes == 0) continue;
       plan.prepared_at[index] = prepared_bytes;
       prepared_bytes += aligned(bytes);
-      const size_t rows = operation.prepared_rows(step);
-      prepare.push_back({static_cast<uint32_t>(index), {0, rows}});
+      prepare.push_back({static_cast<uint32_t>(index), {0, operation.prepare_units(kernels_, step)}});
       prepare_costs.push_back(static_cast<double>(bytes) / 4);
     }
     plan.prepared_bytes = std::max(plan.prepared_bytes, prepared_bytes);
@@ -232,7 +239,7 @@ size_t CompiledProgram::working_bytes(unsigned threads) const {
   largest.wanted = limits_.wanted;
   Plan shared, own;
   make_plan(shared, largest, threads);
-  largest.tokens = std::min(limits_.tokens, kPreparePerThread);
+  largest.tokens = std::min(limits_.tokens, most_prepared_per_thread(threads));
   largest.sequences = std::min(limits_.sequences, largest.tokens);
   largest.wanted = std::min(limits_.wanted, largest.tokens);
   make_plan(own, largest, threads);

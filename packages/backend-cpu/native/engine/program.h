@@ -52,7 +52,7 @@ class Operation {
   virtual double cost(const Step&) const = 0;
 
   virtual size_t prepared_bytes(const Kernels&, const Step&) const { return 0; }
-  virtual size_t prepared_rows(const Step&) const { return 0; }
+  virtual size_t prepare_units(const Kernels&, const Step&) const { return 0; }
   virtual void prepare(const Kernels&, const Step&, Range, uint8_t*) const {}
 
   OpCode code = OpCode::copy;

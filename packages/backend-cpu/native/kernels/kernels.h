@@ -206,11 +206,13 @@ struct Kernels {
 
   /**
    * A product runs in two stages. `linear_prepare` turns rows of x into what the inner loop likes (int8 with scales for
-   * block formats, a stride that does not collide in the cache for plain ones) in memory of `linear_prepared_bytes`; its
-   * units are the rows. 0 bytes: this product needs no first stage. Then `linear` does units of `linear_units`.
+   * block formats, tokens side by side for plain ones) in memory of `linear_prepared_bytes`, aligned to 64, by
+   * `linear_prepare_units` units, of which no two write to one line of the cache, or few do. 0 bytes: this product needs no
+   * first stage. Then `linear` does units of `linear_units`.
    */
   size_t (*linear_prepared_bytes)(const PackedMatrix& weight, uint32_t tokens);
-  void (*linear_prepare)(const LinearArgs&, uint32_t tokens, uint8_t* prepared, Range rows);
+  uint32_t (*linear_prepare_units)(const PackedMatrix& weight, uint32_t tokens);
+  void (*linear_prepare)(const LinearArgs&, uint32_t tokens, uint8_t* prepared, Range units);
   uint32_t (*linear_units)(const PackedMatrix& weight, uint32_t tokens);
   void (*linear)(const LinearArgs&, uint32_t tokens, const uint8_t* prepared, Range units, uint8_t* scratch);
 

@@ -1,6 +1,6 @@
 /**
- * Between panels of 16 rows and columns (pack.h), a piece of up to 256 columns at a time: files are packed by way of a
- * panel's piece, and a row is read by way of one.
+ * Between panels of 16 rows and chunks of columns (pack.h), a piece of up to 256 columns at a time: files are packed by way
+ * of a panel's piece, and a row is read by way of one.
  */
 #include <cstring>
 
@@ -12,10 +12,14 @@ namespace {
 constexpr uint32_t kBlock = 32;
 constexpr uint32_t kSuperBlock = 256;
 constexpr uint32_t kPieceColumns = kSuperBlock;
+constexpr size_t kPanels = kChunkRows / kPanelRows;
 
 constexpr bool is_super(Format format) { return format >= Format::q4_k; }
 
-/** A piece of a panel: columns [first, first + count) of 16 rows, in the layout of a panel with `count` columns. */
+/**
+ * A piece of panel `panel` of a chunk: columns [first, first + count) of 16 rows, in the layout of a panel with `count`
+ * columns.
+ */
 struct Piece {
   Format format;
   size_t panel, first, count;
@@ -25,12 +29,13 @@ struct Piece {
 
 enum class Direction { to_columns, to_panel };
 
-/** `bytes` bytes of each of `count` things, which are `bytes` apart in the panel and `stride` in the columns. */
+/** `bytes` bytes of each of `count` things, which are `bytes` apart in the panel and eight times that in the chunk. */
 template <Direction direction>
-void move_runs(uint8_t* panel, uint8_t* columns, size_t bytes, size_t count, size_t stride) {
+void move_runs(uint8_t* panel, uint8_t* chunk, size_t bytes, size_t count) {
   for (size_t i = 0; i < count; ++i) {
-    if (direction == Direction::to_columns) memcpy(columns + i * stride, panel + i * bytes, bytes);
-    else memcpy(panel + i * bytes, columns + i * stride, bytes);
+    uint8_t* const in_chunk = chunk + i * kPanels * bytes;
+    if (direction == Direction::to_columns) memcpy(in_chunk, panel + i * bytes, bytes);
+    else memcpy(panel + i * bytes, in_chunk, bytes);
   }
 }
 
@@ -53,8 +58,8 @@ void move_bits(uint8_t* panel, unsigned panel_shift, uint8_t* column, unsigned c
 template <Direction direction>
 void move_plain(Piece& piece, uint8_t* column, size_t stride) {
   if (piece.format != Format::bf16) {
-    const size_t bytes = kPanelRows * (piece.format == Format::f32 ? 4 : 2);
-    return move_runs<direction>(piece.data, column + piece.panel * bytes, bytes, piece.count, stride);
+    const size_t bytes = stride / kPanels;
+    return move_runs<direction>(piece.data, column + piece.panel * bytes, bytes, piece.count);
   }
   for (size_t k = 0; k < piece.count; ++k) {
     uint8_t* number = piece.data + k / 2 * 64 + k % 2 * 2;
@@ -67,7 +72,7 @@ void move_plain(Piece& piece, uint8_t* column, size_t stride) {
 }
 
 template <Direction direction>
-void move_quants(Piece& piece, const ColumnLayout& layout, uint8_t* columns) {
+void move_quants(Piece& piece, const ChunkLayout& layout, uint8_t* chunk) {
   const bool bytes = piece.format == Format::q8_0, sixths = piece.format == Format::q6_k;
   const unsigned per_byte = bytes ? 1 : 2, upper_per_byte = sixths ? 4 : 8;
   const unsigned shift = static_cast<unsigned>(piece.panel % per_byte) * 4;
@@ -75,27 +80,25 @@ void move_quants(Piece& piece, const ColumnLayout& layout, uint8_t* columns) {
   for (size_t k = 0; k < piece.count; ++k) {
     const size_t block = k / kBlock, group = k % kBlock / 4, lane = k % 4;
     uint8_t* quants = piece.data + piece.layout.quants + block * (bytes ? 512 : 256) + (bytes ? group : group & 3) * 64;
-    uint8_t* column = columns + layout.quants + (piece.first + k) * layout.quants_stride;
+    uint8_t* column = chunk + layout.quants + (piece.first + k) * layout.quants_bytes;
     move_bits<direction>(quants + lane, bytes || group < 4 ? 0 : 4, column + piece.panel / per_byte * 16, shift,
                          bytes ? 255 : 15);
     if (layout.upper == 0) continue;
     uint8_t* upper = piece.data + piece.layout.upper + (sixths ? block * 128 + group / 4 * 64 : block * 64);
-    uint8_t* upper_column = columns + layout.upper + (piece.first + k) * layout.upper_stride;
+    uint8_t* upper_column = chunk + layout.upper + (piece.first + k) * layout.upper_bytes;
     move_bits<direction>(upper + lane, static_cast<unsigned>(sixths ? group % 4 * 2 : group),
                          upper_column + piece.panel / upper_per_byte * 16, upper_shift, sixths ? 3 : 1);
   }
 }
 
 template <Direction direction>
-void move_piece(Piece& piece, const ColumnLayout& layout, uint8_t* columns) {
+void move_piece(Piece& piece, const ChunkLayout& layout, uint8_t* chunk) {
   if (piece.format <= Format::bf16) {
-    return move_plain<direction>(piece, columns + layout.quants + piece.first * layout.quants_stride,
-                                 layout.quants_stride);
+    return move_plain<direction>(piece, chunk + layout.quants + piece.first * layout.quants_bytes, layout.quants_bytes);
   }
-  const size_t row = piece.panel * kPanelRows;
-  const auto numbers = [&](size_t of_piece, size_t of_matrix, size_t per_columns, size_t bytes) {
-    uint8_t* to = columns + of_matrix + (piece.first / per_columns * layout.rows + row) * bytes;
-    move_runs<direction>(piece.data + of_piece, to, kPanelRows * bytes, piece.count / per_columns, layout.rows * bytes);
+  const auto numbers = [&](size_t of_piece, size_t of_chunk, size_t per_columns, size_t bytes) {
+    uint8_t* to = chunk + of_chunk + (piece.first / per_columns * kChunkRows + piece.panel * kPanelRows) * bytes;
+    move_runs<direction>(piece.data + of_piece, to, kPanelRows * bytes, piece.count / per_columns);
   };
   const size_t scale_columns = is_super(piece.format) ? kSuperBlock : kBlock;
   const PanelLayout& from = piece.layout;
@@ -105,7 +108,7 @@ void move_piece(Piece& piece, const ColumnLayout& layout, uint8_t* columns) {
     numbers(from.block_scales, layout.block_scales, piece.format == Format::q6_k ? kBlock / 2 : kBlock, 1);
   }
   if (layout.block_mins) numbers(from.block_mins, layout.block_mins, kBlock, 1);
-  move_quants<direction>(piece, layout, columns);
+  move_quants<direction>(piece, layout, chunk);
 }
 
 template <class Use>
@@ -123,9 +126,8 @@ void for_pieces(Format format, uint32_t columns, size_t panel, const Use& use) {
 
 }  // namespace
 
-ColumnLayout column_layout(Format format, uint32_t rows, uint32_t columns) {
-  ColumnLayout layout{};
-  layout.rows = (size_t{rows} + kChunkRows - 1) / kChunkRows * kChunkRows;
+ChunkLayout chunk_layout(Format format, uint32_t columns) {
+  ChunkLayout layout{};
   const size_t blocks = columns / kBlock, supers = columns / kSuperBlock;
   size_t end = 0;
   const auto place = [&end](size_t bytes) {
@@ -135,46 +137,47 @@ ColumnLayout column_layout(Format format, uint32_t rows, uint32_t columns) {
   };
   const bool five = format == Format::q5_0 || format == Format::q5_1 || format == Format::q5_k;
   if (format > Format::bf16) {
-    layout.scales = place((is_super(format) ? supers : blocks) * layout.rows * 2);
-    if (format == Format::q4_1 || format == Format::q5_1) layout.mins = place(blocks * layout.rows * 2);
+    layout.scales = place((is_super(format) ? supers : blocks) * kChunkRows * 2);
+    if (format == Format::q4_1 || format == Format::q5_1) layout.mins = place(blocks * kChunkRows * 2);
     if (format == Format::q4_k || format == Format::q5_k) {
-      layout.mins = place(supers * layout.rows * 2);
-      layout.block_scales = place(blocks * layout.rows);
-      layout.block_mins = place(blocks * layout.rows);
+      layout.mins = place(supers * kChunkRows * 2);
+      layout.block_scales = place(blocks * kChunkRows);
+      layout.block_mins = place(blocks * kChunkRows);
     }
-    if (format == Format::q6_k) layout.block_scales = place(blocks * 2 * layout.rows);
+    if (format == Format::q6_k) layout.block_scales = place(blocks * 2 * kChunkRows);
   }
-  layout.quants_stride = format == Format::f32    ? layout.rows * 4
-                         : format <= Format::bf16 ? layout.rows * 2
-                         : format == Format::q8_0 ? layout.rows
-                                                  : layout.rows / 2;
-  layout.quants = place(columns * layout.quants_stride);
-  layout.upper_stride = five ? layout.rows / 8 : format == Format::q6_k ? layout.rows / 4 : 0;
-  if (layout.upper_stride) layout.upper = place(columns * layout.upper_stride);
-  layout.bytes = end;
+  layout.quants_bytes = format == Format::f32    ? kChunkRows * 4
+                        : format <= Format::bf16 ? kChunkRows * 2
+                        : format == Format::q8_0 ? kChunkRows
+                                                 : kChunkRows / 2;
+  layout.quants = place(columns * layout.quants_bytes);
+  layout.upper_bytes = five ? kChunkRows / 8 : format == Format::q6_k ? kChunkRows / 4 : 0;
+  if (layout.upper_bytes) layout.upper = place(columns * layout.upper_bytes);
+  layout.chunk_bytes = end;
   return layout;
 }
 
 void pack_columns(Format format, uint32_t rows, uint32_t columns, const uint8_t* source, uint8_t* packed, Range chunks) {
-  constexpr size_t kPanels = kChunkRows / kPanelRows;
-  const ColumnLayout layout = column_layout(format, rows, columns);
+  const ChunkLayout layout = chunk_layout(format, columns);
   const size_t row_bytes = file_row_bytes(format, columns);
   for (size_t panel = chunks.begin * kPanels; panel < chunks.end * kPanels; ++panel) {
     const size_t row = panel * kPanelRows, left = row < rows ? rows - row : 0;
-    for_pieces(format, columns, panel, [&](Piece& piece) {
+    uint8_t* const chunk = packed + panel / kPanels * layout.chunk_bytes;
+    for_pieces(format, columns, panel % kPanels, [&](Piece& piece) {
       const uint8_t* from = source + (left ? row * row_bytes : 0) + file_row_bytes(format, static_cast<uint32_t>(piece.first));
       pack_panel(format, left, static_cast<uint32_t>(piece.count), from, row_bytes, piece.data);
-      move_piece<Direction::to_columns>(piece, layout, packed);
+      move_piece<Direction::to_columns>(piece, layout, chunk);
     });
   }
 }
 
 void unpack_row_of_columns(const PackedMatrix& matrix, uint32_t row, float* out) {
-  const ColumnLayout layout = column_layout(matrix.format, matrix.rows, matrix.columns);
-  for_pieces(matrix.format, matrix.columns, row / kPanelRows, [&](Piece& piece) {
+  const ChunkLayout layout = chunk_layout(matrix.format, matrix.columns);
+  // Reading: the other direction of the move writes to the piece alone.
+  uint8_t* const chunk = const_cast<uint8_t*>(matrix.data) + row / kChunkRows * layout.chunk_bytes;
+  for_pieces(matrix.format, matrix.columns, row % kChunkRows / kPanelRows, [&](Piece& piece) {
     memset(piece.data, 0, sizeof piece.data);
-    // Reading: the other direction of the move writes to the piece alone.
-    move_piece<Direction::to_panel>(piece, layout, const_cast<uint8_t*>(matrix.data));
+    move_piece<Direction::to_panel>(piece, layout, chunk);
     const PackedMatrix panel{matrix.format, kPanelRows, static_cast<uint32_t>(piece.count), piece.data};
     unpack_row(panel, row % kPanelRows, out + piece.first);
   });

@@ -340,7 +340,7 @@ PanelLayout panel_layout(Format format, uint32_t columns) {
 }
 
 size_t packed_bytes(Format format, uint32_t rows, uint32_t columns, Layout layout) {
-  if (layout == Layout::columns) return column_layout(format, rows, columns).bytes;
+  if (layout == Layout::columns) return pack_parts(rows, layout) * chunk_layout(format, columns).chunk_bytes;
   return (size_t{rows} + kPanelRows - 1) / kPanelRows * panel_layout(format, columns).panel_bytes;
 }
 

@@ -25,16 +25,16 @@
  *   q6_k  per super-block: d f16 [16]; per block: sc i8 [2 halves of 16 columns][16]; nibbles;
  *         sixths [2][16][4]: vector j, bits 2 i and 2 i + 1 are the upper two bits of group 4 j + i; offset 32; w = d sc (q - 32)
  *
- * Columns. What belongs to a column is contiguous: all rows, padded with zero rows to a multiple of 128, so that a chunk of
- * 128 rows begins a line of the cache in most parts. The parts below follow one another for the whole matrix, each a
- * multiple of 64 bytes. Numbers of b bits share bytes across rows: 16 bytes hold 128 / b rows, byte i has in the bits from
- * b j on row 16 j + i of these. Offsets are those of the panels.
+ * Columns. The rows are cut into chunks of 128, the last one filled with zero rows; a chunk is contiguous, chunks follow one
+ * another, and so do the parts below within a chunk, each a multiple of 64 bytes. A chunk's numbers of one column lie side
+ * by side, whole lines of the cache in most parts. Numbers of b bits share bytes across rows: 16 bytes hold 128 / b rows,
+ * byte i has in the bits from b j on row 16 j + i of these. Offsets are those of the panels.
  *
- *   f32, f16, bf16   [columns][rows]
- *   scales, mins     f16 [blocks][rows]; of k formats d and dmin f16 [super-blocks][rows]
- *   sub-scales       q4_k, q5_k: sc u8 [blocks][rows], m u8 [blocks][rows]; q6_k: sc i8 [blocks][2][rows]
- *   quants           [columns][rows]: q8_0 8 bits, q + 128; others the lower 4 bits
- *   upper            [columns][rows]: fifth bits, 1 bit; sixths, 2 bits
+ *   f32, f16, bf16   [columns][128 rows]
+ *   scales, mins     f16 [blocks][128]; of k formats d and dmin f16 [super-blocks][128]
+ *   sub-scales       q4_k, q5_k: sc u8 [blocks][128], m u8 [blocks][128]; q6_k: sc i8 [blocks][2][128]
+ *   quants           [columns][128]: q8_0 8 bits, q + 128; others the lower 4 bits
+ *   upper            [columns][128]: fifth bits, 1 bit; sixths, 2 bits
  */
 #pragma once
 
@@ -43,7 +43,7 @@
 namespace rwkv {
 
 /** Of all these layouts, in files of packed weights: every change of what is written here raises it. */
-constexpr uint32_t kPackedVersion = 1;
+constexpr uint32_t kPackedVersion = 2;
 
 constexpr uint32_t kPanelRows = 16;
 constexpr uint32_t kChunkRows = 128;
@@ -67,16 +67,14 @@ struct PanelLayout {
 
 PanelLayout panel_layout(Format format, uint32_t columns);
 
-/** Where the parts of a matrix in columns begin, and how far apart the columns of a part are, in bytes; 0 as above. */
-struct ColumnLayout {
+/** Where the parts of a chunk begin, and how long one column is in each, in bytes; 0 as above. */
+struct ChunkLayout {
   size_t scales, mins, block_scales, block_mins, quants, upper;
-  /** Rows with the padding. */
-  size_t rows;
-  size_t quants_stride, upper_stride;
-  size_t bytes;
+  size_t quants_bytes, upper_bytes;
+  size_t chunk_bytes;
 };
 
-ColumnLayout column_layout(Format format, uint32_t rows, uint32_t columns);
+ChunkLayout chunk_layout(Format format, uint32_t columns);
 
 /** Bytes of a packed matrix; fits size_t because rows and columns were checked against memory before. */
 size_t packed_bytes(Format format, uint32_t rows, uint32_t columns, Layout layout = Layout::panels);

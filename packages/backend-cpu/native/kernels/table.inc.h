@@ -39,6 +39,7 @@ const Kernels* table() {
     Kernels all{};
     all.name = RWKV_NAME;
     all.linear_prepared_bytes = linear_prepared_bytes;
+    all.linear_prepare_units = linear_prepare_units;
     all.linear_prepare = linear_prepare;
     all.linear_units = linear_units;
     all.linear = linear;

@@ -110,7 +110,7 @@ struct Bench {
     uint8_t* prepared = huge(kernels.linear_prepared_bytes(args.weight, tokens));
     std::vector<uint8_t*> scratch;
     for (size_t t = 0; t < threads; ++t) scratch.push_back(huge(kThreadScratch));
-    kernels.linear_prepare(args, tokens, prepared, {0, tokens});
+    kernels.linear_prepare(args, tokens, prepared, {0, kernels.linear_prepare_units(args.weight, tokens)});
     const size_t units = kernels.linear_units(args.weight, tokens);
     return best_of(threads, [&](size_t thread) {
       kernels.linear(args, tokens, prepared, part(units, thread, threads), scratch[thread]);

@@ -22,10 +22,11 @@ std::vector<float> run(const rwkv::Kernels& kernels, rwkv::LinearArgs args, uint
   args.out = {out.data(), stride};
   static Guarded scratch(rwkv::kThreadScratch);
   Guarded prepared(kernels.linear_prepared_bytes(args.weight, tokens));
+  const size_t prepare_units = kernels.linear_prepare_units(args.weight, tokens);
   if (order == Order::one_range) {
-    kernels.linear_prepare(args, tokens, prepared.data(), {0, tokens});
+    kernels.linear_prepare(args, tokens, prepared.data(), {0, prepare_units});
   } else {
-    for (size_t t = tokens; t-- > 0;) kernels.linear_prepare(args, tokens, prepared.data(), {t, t + 1});
+    for (size_t i = prepare_units; i-- > 0;) kernels.linear_prepare(args, tokens, prepared.data(), {i, i + 1});
   }
   const size_t units = kernels.linear_units(args.weight, tokens);
   if (order == Order::one_range) kernels.linear(args, tokens, prepared.data(), {0, units}, scratch.data());

@@ -143,7 +143,7 @@ struct Operands {
 
 /** A product in tasks of `task_units` units, backwards when that is odd; [tokens, out_stride], guards around. */
 std::vector<float> product(const Kernels& kernels, const PackedMatrix& matrix, Operands& operands,
-                           const Epilogue& epilogue, size_t task_units, size_t prepare_rows) {
+                           const Epilogue& epilogue, size_t task_units, size_t prepare_units) {
   std::vector<float> out(operands.tokens * operands.out_stride + 2 * kGuards, kGuard);
   LinearArgs args{};
   args.weight = matrix;
@@ -158,9 +158,10 @@ std::vector<float> product(const Kernels& kernels, const PackedMatrix& matrix, O
   Memory prepared(prepared_bytes + 64, 0xff);
   Memory scratch(kThreadScratch, 0xff);
   if (prepared_bytes > 0) {
-    for (size_t row = 0; row < operands.tokens; row += prepare_rows) {
-      const size_t end = row + prepare_rows < operands.tokens ? row + prepare_rows : operands.tokens;
-      kernels.linear_prepare(args, operands.tokens, prepared.data(), {row, end});
+    const size_t units = kernels.linear_prepare_units(matrix, operands.tokens);
+    for (size_t unit = 0; unit < units; unit += prepare_units) {
+      const size_t end = unit + prepare_units < units ? unit + prepare_units : units;
+      kernels.linear_prepare(args, operands.tokens, prepared.data(), {unit, end});
     }
     for (size_t i = 0; i < 64; i++) {
       if (prepared.data()[prepared_bytes + i] != 0xff) fail("linear_prepare writes beyond its memory");

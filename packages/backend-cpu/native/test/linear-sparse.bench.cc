@@ -95,7 +95,7 @@ struct Bench {
       for (size_t copy = 0; copy < copies; ++copy) {
         own.weight.data = memory + copy * each;
         own.x = {x.data() + (copy + run * 5) % inputs * tokens * matrix.columns, matrix.columns};
-        if (tokens <= 2 || copy == 0) kernels.linear_prepare(own, tokens, prepared, {0, tokens});
+        if (tokens <= 2 || copy == 0) kernels.linear_prepare(own, tokens, prepared, {0, kernels.linear_prepare_units(matrix, tokens)});
         const Range all = part(units, thread, threads);
         for (size_t unit = all.begin; unit < all.end; ++unit) {
           kernels.linear(own, tokens, prepared, {unit, unit + 1}, scratch[thread]);

@@ -210,6 +210,7 @@ Result run(const Kernels& kernels, Format format, Shape shape, uint32_t tokens, 
   uint8_t* const memory = huge_pages(kernels.linear_prepared_bytes(weight, tokens) + threads * kThreadScratch);
   uint8_t* const prepared = memory + threads * kThreadScratch;
   const bool two_stages = kernels.linear_prepared_bytes(weight, tokens) > 0;
+  const size_t prepare_units = kernels.linear_prepare_units(weight, tokens);
   const size_t units = kernels.linear_units(weight, tokens);
   const double numbers = static_cast<double>(shape.rows) * shape.columns;
   const double guess = numbers * tokens * 2 / 100e9 + static_cast<double>(bytes) / 20e9;
@@ -230,7 +231,7 @@ Result run(const Kernels& kernels, Format format, Shape shape, uint32_t tokens, 
         args.x = {x.data(), shape.columns};
         args.out = {out.data(), shape.rows};
         if (two_stages) {
-          kernels.linear_prepare(args, tokens, prepared, part(tokens, thread, threads));
+          kernels.linear_prepare(args, tokens, prepared, part(prepare_units, thread, threads));
           if (threads > 1) meeting.wait();
         }
         kernels.linear(args, tokens, prepared, part(units, thread, threads), memory + thread * kThreadScratch);

@@ -26,7 +26,6 @@ struct Tiles {
 
   explicit Tiles(size_t all_tokens) : tokens(all_tokens), count((all_tokens + kMaxTile - 1) / kMaxTile) {}
   RWKV_INLINE size_t first(size_t tile) const { return tokens * tile / count; }
-  RWKV_INLINE size_t of(size_t token) const { return ((token + 1) * count - 1) / tokens; }
 };
 
 size_t block_prepared_bytes(const PackedMatrix& weight, uint32_t tokens) {
@@ -71,18 +70,33 @@ RWKV_INLINE void quantise_block(const float* x, uint8_t* record, size_t tokens, 
   }
 }
 
-void block_prepare(const LinearArgs& args, uint32_t tokens, uint8_t* prepared, Range rows) {
+/** Blocks of a unit of preparation. */
+constexpr size_t kPieceBlocks = 8;
+
+RWKV_INLINE size_t block_pieces(const PackedMatrix& weight) {
+  return (weight.columns / kQuantBlock + kPieceBlocks - 1) / kPieceBlocks;
+}
+
+uint32_t block_prepare_units(const PackedMatrix& weight, uint32_t tokens) {
+  return static_cast<uint32_t>(Tiles(tokens).count * block_pieces(weight));
+}
+
+/** A unit is a piece of the blocks of one tile. */
+void block_prepare(const LinearArgs& args, uint32_t tokens, uint8_t* prepared, Range units) {
   const Tiles tiles(tokens);
-  const size_t blocks = args.weight.columns / kQuantBlock;
+  const size_t blocks = args.weight.columns / kQuantBlock, pieces = block_pieces(args.weight);
   const size_t token_bytes = block_token_bytes(args.weight), record_bytes = block_record_bytes(args.weight.format);
   with_block_format(args.weight.format, [&](auto traits, auto) {
-    for (size_t token = rows.begin; token < rows.end; ++token) {
-      const size_t tile = tiles.of(token), first = tiles.first(tile), count = tiles.first(tile + 1) - first;
-      const float* x = args.x.row(token);
+    for (size_t unit = units.begin; unit < units.end; ++unit) {
+      const size_t first = tiles.first(unit / pieces), count = tiles.first(unit / pieces + 1) - first;
+      const size_t begin = unit % pieces * kPieceBlocks;
+      const size_t end = begin + kPieceBlocks < blocks ? begin + kPieceBlocks : blocks;
       uint8_t* record = prepared + first * token_bytes;
-      for (size_t block = 0; block < blocks; ++block) {
-        quantise_block<decltype(traits)>(x + block * kQuantBlock, record + block * record_bytes * count, count,
-                                         token - first);
+      for (size_t token = 0; token < count; ++token) {
+        const float* x = args.x.row(first + token);
+        for (size_t block = begin; block < end; ++block) {
+          quantise_block<decltype(traits)>(x + block * kQuantBlock, record + block * record_bytes * count, count, token);
+        }
       }
     }
   });

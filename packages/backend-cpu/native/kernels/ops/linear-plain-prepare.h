@@ -80,16 +80,25 @@ RWKV_INLINE float x_step(const float* row, size_t columns, size_t step) {
   return number;
 }
 
-/** Tokens [rows.begin, rows.end) into their places of a group of `size` tokens. */
+/** Columns of a unit of preparation: what it writes is whole lines of the cache. */
+constexpr size_t kPieceColumns = 256;
+
+RWKV_INLINE size_t group_pieces(const PackedMatrix& weight) {
+  return weight.columns == 0 ? 1 : parts_of(weight.columns, kPieceColumns);
+}
+
+/** Steps [steps.begin, steps.end), the first a multiple of 4, of rows [rows.begin, rows.end) to [steps][rows]. */
 template <bool bfloats>
-static void group_part(const LinearArgs& args, Range rows, size_t size, float* to) {
-  const size_t columns = args.weight.columns;
-  const size_t steps = bfloats ? (columns + 1) / 2 : columns;
+static void group_part(const LinearArgs& args, Range rows, Range steps, float* to) {
+  const size_t columns = args.weight.columns, size = rows.end - rows.begin;
   const size_t whole_steps = (bfloats ? columns / 2 : columns) / 4 * 4;
+  const size_t fours_end = steps.end < whole_steps ? steps.end / 4 * 4 : whole_steps;
+  const size_t rest = fours_end > steps.begin ? fours_end : steps.begin;
+  to -= steps.begin * size;
   size_t row = rows.begin;
   for (; row + 4 <= rows.end; row += 4, to += 4) {
     const float* const from[4] = {args.x.row(row), args.x.row(row + 1), args.x.row(row + 2), args.x.row(row + 3)};
-    for (size_t step = 0; step < whole_steps; step += 4) {
+    for (size_t step = steps.begin; step < rest; step += 4) {
       FourRows four;
       for (int j = 0; j < 4; j++) {
 #if defined(RWKV_BF16)
@@ -102,25 +111,28 @@ static void group_part(const LinearArgs& args, Range rows, size_t size, float* t
       }
       four.store_columns(to + step * size, size);
     }
-    for (size_t step = whole_steps; step < steps; step++) {
+    for (size_t step = rest; step < steps.end; step++) {
       for (int j = 0; j < 4; j++) to[step * size + j] = x_step<bfloats>(from[j], columns, step);
     }
   }
   for (; row < rows.end; row++, to++) {
     const float* const from = args.x.row(row);
-    for (size_t step = 0; step < steps; step++) to[step * size] = x_step<bfloats>(from, columns, step);
+    for (size_t step = steps.begin; step < steps.end; step++) to[step * size] = x_step<bfloats>(from, columns, step);
   }
 }
 
-static void group_rows(const LinearArgs& args, uint32_t tokens, uint8_t* prepared, Range rows) {
-  const size_t groups = group_count(tokens);
-  const size_t steps = x_steps(args.weight, tokens);
-  for (size_t group = 0; group < groups; group++) {
-    const Range all = part(tokens, group, groups);
-    const Range mine = {rows.begin > all.begin ? rows.begin : all.begin, rows.end < all.end ? rows.end : all.end};
-    if (mine.begin >= mine.end) continue;
-    float* const to = reinterpret_cast<float*>(prepared) + all.begin * steps + (mine.begin - all.begin);
-    if (as_bfloats(args.weight, tokens)) group_part<true>(args, mine, all.end - all.begin, to);
-    else group_part<false>(args, mine, all.end - all.begin, to);
+/** A unit is a piece of the columns of one group. */
+static void group_units(const LinearArgs& args, uint32_t tokens, uint8_t* prepared, Range units) {
+  const size_t groups = group_count(tokens), pieces = group_pieces(args.weight);
+  const size_t all_steps = x_steps(args.weight, tokens);
+  const bool bfloats = as_bfloats(args.weight, tokens);
+  const size_t piece_steps = bfloats ? kPieceColumns / 2 : kPieceColumns;
+  for (size_t unit = units.begin; unit < units.end; unit++) {
+    const Range rows = part(tokens, unit / pieces, groups);
+    const size_t begin = unit % pieces * piece_steps;
+    const Range steps = {begin, all_steps - begin < piece_steps ? all_steps : begin + piece_steps};
+    float* const to = reinterpret_cast<float*>(prepared) + rows.begin * all_steps + begin * (rows.end - rows.begin);
+    if (bfloats) group_part<true>(args, rows, steps, to);
+    else group_part<false>(args, rows, steps, to);
   }
 }

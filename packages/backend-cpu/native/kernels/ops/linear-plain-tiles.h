@@ -6,8 +6,8 @@
  *       for groups of tokens in the block                    x of the block in the second-level cache
  *         sums [tokens of the group][panels][16] += x w      all in registers; between blocks of columns in scratch
  *
- * f16 and bf16 are converted once for each tile and block of columns; f32 and bfloat products read the panels
- * themselves. While a block is multiplied the weights of the next one are asked for, a few lines in each step, so that
+ * f16 and bf16 are converted, and what lies in columns is made a panel, once for each tile and block of columns; f32 and
+ * bfloat products read panels where they are. While a block is multiplied the weights of the next one are asked for, a few lines in each step, so that
  * few groups are bound by the slower of memory and arithmetic, not by their sum.
  *
  * A step takes 4 bytes of each token's x and of each row: a column in f32, or two columns of bfloats.
@@ -17,6 +17,9 @@ constexpr size_t kBlockColumns = 256;
 /** A unit's tokens and panels: x of a block of columns is 256 KB, sums are 128 KB. */
 constexpr uint32_t kPlainUnitGroups = 264 / kPlainTileTokens;
 constexpr uint32_t kPlainUnitPanels = 8;
+static_assert(sizeof(float) * kPanelRows * (kPlainTilePanels * (2 * kBlockColumns + 64) +
+                                            kPlainUnitPanels * kPlainUnitGroups * kPlainTileTokens) <= kThreadScratch,
+              "scratch");
 /** Fewer units than this and threads would wait for the last one. */
 constexpr uint32_t kEnoughUnits = 16;
 
@@ -24,14 +27,13 @@ struct Tiling {
   uint32_t groups, token_blocks, unit_panels, panel_blocks;
 };
 
-RWKV_INLINE uint32_t parts_of(uint32_t all, uint32_t each_part) { return (all - 1) / each_part + 1; }
-
 RWKV_INLINE Tiling tiling_of(const PackedMatrix& weight, uint32_t tokens) {
   const uint32_t panels = panel_count(weight);
   Tiling tiling;
   tiling.groups = static_cast<uint32_t>(group_count(tokens));
   uint32_t unit_groups = kPlainUnitGroups;
-  tiling.unit_panels = tiling.groups <= 4 ? kPlainTilePanels : kPlainUnitPanels;
+  const uint32_t fewest_panels = weight.layout == Layout::columns ? 4 : kPlainTilePanels;
+  tiling.unit_panels = tiling.groups <= 4 ? fewest_panels : kPlainUnitPanels;
   for (;;) {
     tiling.token_blocks = parts_of(tiling.groups, unit_groups);
     tiling.panel_blocks = parts_of(panels, tiling.unit_panels);
@@ -143,29 +145,45 @@ static TileLoop tile_loop(size_t wanted) {
 }
 
 /** Columns [begin, end) of a panel as f32 [columns][16]. */
-template <Format format>
+template <Format format, Layout layout>
 static void convert_columns(const uint8_t* panel, size_t begin, size_t end, float* to) {
   F first[kPanelVectors], second[kPanelVectors];
   size_t column = begin;
   for (; column + 2 <= end; column += 2, to += 2 * kPanelRows) {
-    load_two_columns<format>(panel, column, first, second);
+    load_two_columns<format, layout>(panel, column, first, second);
     unroll<0, kPanelVectors>([&](auto v) RWKV_LAMBDA_INLINE {
       store(to + v.value * kLanes, first[v.value]);
       store(to + kPanelRows + v.value * kLanes, second[v.value]);
     });
   }
   if (column < end) {
-    load_last_column<format>(panel, column, first);
+    load_last_column<format, layout>(panel, column, first);
     unroll<0, kPanelVectors>([&](auto v) RWKV_LAMBDA_INLINE { store(to + v.value * kLanes, first[v.value]); });
   }
 }
 
-template <Format format, class Numbers>
+#if defined(RWKV_BF16)
+/** Columns [begin, end) of a panel that lies in columns as pairs of bfloats; `begin` is even. */
+static void pair_columns(const uint8_t* panel, size_t begin, size_t end, float* to) {
+  constexpr size_t stride = kChunkRows * kNumberBytes<Format::bf16>;
+  for (size_t column = begin; column < end; column += 2, to += kPanelRows) {
+    uint16_t even[kPanelRows], odd[kPanelRows] = {}, pairs[2 * kPanelRows];
+    memcpy(even, panel + column * stride, sizeof even);
+    if (column + 1 < end) memcpy(odd, panel + (column + 1) * stride, sizeof odd);
+    for (size_t row = 0; row < kPanelRows; row++) {
+      pairs[2 * row] = even[row];
+      pairs[2 * row + 1] = odd[row];
+    }
+    memcpy(to, pairs, sizeof pairs);
+  }
+}
+#endif
+
+template <Format format, Layout layout, class Numbers>
 static void multiply_units(const LinearArgs& args, uint32_t tokens, const float* x, Range units, uint8_t* scratch) {
   const Tiling tiling = tiling_of(args.weight, tokens);
   const size_t columns = args.weight.columns;
   const size_t panels = panel_count(args.weight);
-  const size_t panel_bytes = plain_panel_bytes<format>(columns);
   const size_t steps = x_steps(args.weight, tokens);
   constexpr size_t step_columns = Numbers::columns;
   const size_t blocks = columns == 0 ? 1 : (columns - 1) / kBlockColumns + 1;
@@ -195,29 +213,44 @@ static void multiply_units(const LinearArgs& args, uint32_t tokens, const float*
         tile.steps = (end - begin + step_columns - 1) / step_columns;
         tile.first = begin == 0;
         tile.ahead_stride = 0;
-        size_t group_bytes = 0;
-        if (tile.steps > 1) {
+        size_t group_bytes = 0, beside = 0;
+        if (layout == Layout::columns) {
+          // One line holds a tile's rows of a column, or for f32 two; a single group asks for two columns at a time.
+          const size_t each_time = unit_groups == 1 && format != Format::f32 ? kPlainTilePanels : 1;
+          tile.ahead_stride = column_bytes<format, layout>(each_time);
+          beside = format == Format::f32 ? 64 : column_bytes<format, layout>(each_time - 1);
+          group_bytes = column_bytes<format, layout>(ahead_columns / unit_groups + 1);
+        } else if (tile.steps > 1) {
           group_bytes = column_bytes<format>(ahead_columns) / unit_groups + 1;
           tile.ahead_stride = group_bytes / (tile.steps / 2) + 1;
         }
-        uintptr_t ahead[kPlainTilePanels];
+        const uint8_t* const next = last ? panel_data<format, layout>(args.weight, panel + tiling.unit_panels)
+                                         : panel_data<format, layout>(args.weight, panel) + column_bytes<format, layout>(end);
+        if (layout == Layout::panels) {
+          beside = static_cast<size_t>(panel_data<format, layout>(args.weight, 1) - args.weight.data);
+        }
         for (size_t i = 0; i < kPlainTilePanels; i++) {
-          const size_t index = i < tile_panels ? i : 0;
-          const uint8_t* const weights = args.weight.data + (panel + index) * panel_bytes;
-          if constexpr (format == Format::f32 || Numbers::columns == 2) {
+          const uint8_t* const weights = panel_data<format, layout>(args.weight, panel + (i < tile_panels ? i : 0));
+          if constexpr (layout == Layout::panels && (format == Format::f32 || Numbers::columns == 2)) {
             tile.weights[i] = weights + column_bytes<format>(begin);
           } else {
             float* const to = converted + i * block_columns * kPanelRows;
-            if (i < tile_panels) convert_columns<format>(weights, begin, end, to);
+            if (i < tile_panels) {
+#if defined(RWKV_BF16)
+              if constexpr (Numbers::columns == 2) pair_columns(weights, begin, end, to);
+              else
+#endif
+                convert_columns<format, layout>(weights, begin, end, to);
+            }
             tile.weights[i] = reinterpret_cast<const uint8_t*>(to);
           }
-          ahead[i] = reinterpret_cast<uintptr_t>(weights) +
-                     (last ? tiling.unit_panels * panel_bytes : column_bytes<format>(end));
         }
         for (size_t group = groups.begin; group < groups.end; group++) {
           const Range mine = part(tokens, group, tiling.groups);
           const size_t size = mine.end - mine.begin;
-          for (size_t i = 0; i < kPlainTilePanels; i++) tile.ahead[i] = ahead[i] + (group - groups.begin) * group_bytes;
+          for (size_t i = 0; i < kPlainTilePanels; i++) {
+            tile.ahead[i] = reinterpret_cast<uintptr_t>(next) + i * beside + (group - groups.begin) * group_bytes;
+          }
           tile.x = x + mine.begin * steps + begin / step_columns * size;
           const size_t place = (panel - panel_begin) / kPlainTilePanels * unit_groups + (group - groups.begin);
           tile.sums = all_sums + place * tile_sums;
@@ -230,18 +263,24 @@ static void multiply_units(const LinearArgs& args, uint32_t tokens, const float*
   }
 }
 
-static void tile_units(const LinearArgs& args, uint32_t tokens, const uint8_t* prepared, Range units,
-                       uint8_t* scratch) {
-  const float* const x = reinterpret_cast<const float*>(prepared);
+template <Layout layout>
+static void tile_layout(const LinearArgs& args, uint32_t tokens, const float* x, Range units, uint8_t* scratch) {
 #if defined(RWKV_BF16)
   if (args.weight.format == Format::bf16) {
-    return multiply_units<Format::bf16, Bfloats>(args, tokens, x, units, scratch);
+    return multiply_units<Format::bf16, layout, Bfloats>(args, tokens, x, units, scratch);
   }
 #endif
   switch (args.weight.format) {
-    case Format::f32: return multiply_units<Format::f32, Floats>(args, tokens, x, units, scratch);
-    case Format::f16: return multiply_units<Format::f16, Floats>(args, tokens, x, units, scratch);
-    case Format::bf16: return multiply_units<Format::bf16, Floats>(args, tokens, x, units, scratch);
+    case Format::f32: return multiply_units<Format::f32, layout, Floats>(args, tokens, x, units, scratch);
+    case Format::f16: return multiply_units<Format::f16, layout, Floats>(args, tokens, x, units, scratch);
+    case Format::bf16: return multiply_units<Format::bf16, layout, Floats>(args, tokens, x, units, scratch);
     default: return;
   }
+}
+
+static void tile_units(const LinearArgs& args, uint32_t tokens, const uint8_t* prepared, Range units,
+                       uint8_t* scratch) {
+  const float* const x = reinterpret_cast<const float*>(prepared);
+  if (args.weight.layout == Layout::columns) tile_layout<Layout::columns>(args, tokens, x, units, scratch);
+  else tile_layout<Layout::panels>(args, tokens, x, units, scratch);
 }

@@ -1,4 +1,4 @@
-/** Panels of f32, f16 and bf16 (pack.h): sizes, conversion to f32, and what both loops share. */
+/** Panels and columns of f32, f16 and bf16 (pack.h): where they are, conversion to f32, and what both loops share. */
 
 /** Vectors that hold one column of a panel. */
 constexpr int kPanelVectors = static_cast<int>(kPanelRows) / kLanes;
@@ -35,22 +35,39 @@ RWKV_INLINE void prefetch_far(uintptr_t address) {
   __builtin_prefetch(reinterpret_cast<const void*>(address), 0, 2);
 }
 
+/** At least one. */
+RWKV_INLINE uint32_t parts_of(uint32_t all, uint32_t each_part) { return (all - 1) / each_part + 1; }
+
 RWKV_INLINE uint32_t panel_count(const PackedMatrix& weight) {
   return weight.rows / kPanelRows + (weight.rows % kPanelRows != 0 ? 1 : 0);
 }
 
-/** Bytes of columns [0, columns) of a panel; `columns` even, or the last. */
 template <Format format>
-RWKV_INLINE size_t column_bytes(size_t columns) {
-  if constexpr (format == Format::f32) return columns * kPanelRows * 4;
-  else if constexpr (format == Format::f16) return columns * kPanelRows * 2;
-  else return (columns + 1) / 2 * kPanelRows * 4;
+constexpr size_t kNumberBytes = format == Format::f32 ? 4 : 2;
+
+/** From column 0 of a panel's rows to column `column`, in bytes; of bf16 panels it is even, or the end. */
+template <Format format, Layout layout = Layout::panels>
+RWKV_INLINE size_t column_bytes(size_t column) {
+  if constexpr (layout == Layout::columns) return column * kChunkRows * kNumberBytes<format>;
+  else if constexpr (format == Format::bf16) return (column + 1) / 2 * kPanelRows * 4;
+  else return column * kPanelRows * kNumberBytes<format>;
 }
 
-template <Format format>
-RWKV_INLINE size_t plain_panel_bytes(size_t columns) {
-  return (column_bytes<format>(columns) + 63) / 64 * 64;
+/** Where the rows of a panel begin, which may be one past the last. */
+template <Format format, Layout layout>
+RWKV_INLINE const uint8_t* panel_data(const PackedMatrix& weight, size_t panel) {
+  if constexpr (layout == Layout::columns) {
+    constexpr size_t panels = kChunkRows / kPanelRows;
+    return weight.data + panel / panels * column_bytes<format, layout>(weight.columns) +
+           panel % panels * kPanelRows * kNumberBytes<format>;
+  } else {
+    return weight.data + panel * ((column_bytes<format>(weight.columns) + 63) / 64 * 64);
+  }
 }
+
+/** Panels of a chunk whose numbers of one column lie in one line of the cache. */
+template <Format format, Layout layout>
+constexpr size_t kLinePanels = layout == Layout::columns ? 64 / (kPanelRows * kNumberBytes<format>) : 1;
 
 /** kLanes pairs of bfloats: the first of each pair, and the second. */
 RWKV_INLINE void load_bf16_pairs(const uint8_t* p, F& first, F& second) {
@@ -80,37 +97,41 @@ RWKV_INLINE void load_bf16_pairs(const uint8_t* p, F& first, F& second) {
 #endif
 }
 
-/** Columns `column` (even) and the next of a panel. */
+/** kLanes numbers as f32. */
 template <Format format>
+RWKV_INLINE F load_numbers(const uint8_t* p) {
+  if constexpr (format == Format::f32) return load(reinterpret_cast<const float*>(p));
+  else if constexpr (format == Format::f16) return load_f16(reinterpret_cast<const uint16_t*>(p));
+  else return load_bf16(reinterpret_cast<const uint16_t*>(p));
+}
+
+/** Columns `column` (even) and the next of a panel. */
+template <Format format, Layout layout>
 RWKV_INLINE void load_two_columns(const uint8_t* panel, size_t column, F first[kPanelVectors],
                                   F second[kPanelVectors]) {
-  const uint8_t* p = panel + column_bytes<format>(column);
+  const uint8_t* p = panel + column_bytes<format, layout>(column);
   unroll<0, kPanelVectors>([&](auto v) RWKV_LAMBDA_INLINE {
     constexpr size_t at = static_cast<size_t>(v.value) * kLanes;
-    if constexpr (format == Format::f32) {
-      first[at / kLanes] = load(reinterpret_cast<const float*>(p) + at);
-      second[at / kLanes] = load(reinterpret_cast<const float*>(p) + kPanelRows + at);
-    } else if constexpr (format == Format::f16) {
-      first[at / kLanes] = load_f16(reinterpret_cast<const uint16_t*>(p) + at);
-      second[at / kLanes] = load_f16(reinterpret_cast<const uint16_t*>(p) + kPanelRows + at);
-    } else {
+    if constexpr (format == Format::bf16 && layout == Layout::panels) {
       load_bf16_pairs(p + at * 4, first[at / kLanes], second[at / kLanes]);
+    } else {
+      first[at / kLanes] = load_numbers<format>(p + at * kNumberBytes<format>);
+      second[at / kLanes] = load_numbers<format>(p + column_bytes<format, layout>(1) + at * kNumberBytes<format>);
     }
   });
 }
 
 /** Column `column` (even) of a panel, the last one. */
-template <Format format>
+template <Format format, Layout layout>
 RWKV_INLINE void load_last_column(const uint8_t* panel, size_t column, F numbers[kPanelVectors]) {
-  const uint8_t* p = panel + column_bytes<format>(column);
+  const uint8_t* p = panel + column_bytes<format, layout>(column);
   unroll<0, kPanelVectors>([&](auto v) RWKV_LAMBDA_INLINE {
     constexpr size_t at = static_cast<size_t>(v.value) * kLanes;
-    if constexpr (format == Format::f32) numbers[at / kLanes] = load(reinterpret_cast<const float*>(p) + at);
-    else if constexpr (format == Format::f16) {
-      numbers[at / kLanes] = load_f16(reinterpret_cast<const uint16_t*>(p) + at);
-    } else {
+    if constexpr (format == Format::bf16 && layout == Layout::panels) {
       F beyond;
       load_bf16_pairs(p + at * 4, numbers[at / kLanes], beyond);
+    } else {
+      numbers[at / kLanes] = load_numbers<format>(p + at * kNumberBytes<format>);
     }
   });
 }

@@ -4,7 +4,7 @@
  * All arithmetic is f32 on exactly converted weights; only bf16 weights of many tokens are multiplied as bf16, x
  * rounded to nearest even, where the instruction set has it (RWKV_BF16). Two loops:
  *
- *   T <= kStreamTokens   linear-plain-stream.h: a unit is a panel, its weights converted on their way to the
+ *   T <= kStreamTokens   linear-plain-stream.h: a unit is a panel (some, of a matrix in columns), its weights converted on their way to the
  *                        multiplier; panels are one sequential stream, and the loop is bound by its memory.
  *   T >  kStreamTokens   linear-plain-tiles.h: a unit is a block of panels times a block of tokens, cut for the caches;
  *                        bound by arithmetic.
@@ -26,13 +26,18 @@ size_t plain_prepared_bytes(const PackedMatrix& weight, uint32_t tokens) {
   return static_cast<size_t>(tokens) * x_steps(weight, tokens) * sizeof(float);
 }
 
-void plain_prepare(const LinearArgs& args, uint32_t tokens, uint8_t* prepared, Range rows) {
-  if (tokens > kStridedTokens) group_rows(args, tokens, prepared, rows);
+uint32_t plain_prepare_units(const PackedMatrix& weight, uint32_t tokens) {
+  if (tokens <= kStridedTokens) return 0;
+  return static_cast<uint32_t>(group_count(tokens) * group_pieces(weight));
+}
+
+void plain_prepare(const LinearArgs& args, uint32_t tokens, uint8_t* prepared, Range units) {
+  if (tokens > kStridedTokens) group_units(args, tokens, prepared, units);
 }
 
 uint32_t plain_units(const PackedMatrix& weight, uint32_t tokens) {
   if (tokens == 0) return 0;
-  if (tokens <= kStreamTokens) return panel_count(weight);
+  if (tokens <= kStreamTokens) return stream_unit_count(weight);
   const Tiling tiling = tiling_of(weight, tokens);
   return tiling.panel_blocks * tiling.token_blocks;
 }

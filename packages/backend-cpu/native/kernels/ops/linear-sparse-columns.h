@@ -88,23 +88,19 @@ struct ColumnChunk {
   static constexpr int kScaleColumns = Traits::kSuper ? 256 : 32;
 
   const uint8_t* data;
-  ColumnLayout layout;
-  size_t row;
+  ChunkLayout layout;
 
-  ColumnChunk(const PackedMatrix& weight, size_t chunk)
-      : data(weight.data), layout(column_layout(weight.format, weight.rows, weight.columns)), row(chunk * kChunkRows) {}
+  ColumnChunk(const PackedMatrix& weight, size_t chunk) : layout(chunk_layout(weight.format, weight.columns)) {
+    data = weight.data + chunk * layout.chunk_bytes;
+  }
 
-  RWKV_INLINE const uint8_t* quants(size_t column) const {
-    return data + layout.quants + column * layout.quants_stride + row * kQuantBits / 8;
-  }
-  RWKV_INLINE const uint8_t* upper(size_t column) const {
-    return data + layout.upper + column * layout.upper_stride + row * kUpperBytes / kChunkRows;
-  }
+  RWKV_INLINE const uint8_t* quants(size_t column) const { return data + layout.quants + column * kQuantBytes; }
+  RWKV_INLINE const uint8_t* upper(size_t column) const { return data + layout.upper + column * kUpperBytes; }
   RWKV_INLINE F halves(size_t part, size_t index, size_t at) const {
-    return load_f16(reinterpret_cast<const uint16_t*>(data + part) + index * layout.rows + row + at);
+    return load_f16(reinterpret_cast<const uint16_t*>(data + part) + index * kChunkRows + at);
   }
   RWKV_INLINE const uint8_t* bytes(size_t part, size_t index, size_t at) const {
-    return data + part + index * layout.rows + row + at;
+    return data + part + index * kChunkRows + at;
   }
 
   /** Rows [kRow, kRow + kLanes) of a column, offset not subtracted. */

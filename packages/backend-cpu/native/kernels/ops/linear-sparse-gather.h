@@ -1,5 +1,5 @@
 /**
- * Panels out of columns: some panels of a chunk become, in scratch, what pack.h says panels are.
+ * Panels of block formats out of columns: some panels of a chunk become, in scratch, what pack.h says panels are.
  *
  * Block by block: the lines of 32 columns are near when the second panel takes its rows from them.
  */
@@ -79,7 +79,7 @@ template <Format kFormat, int kPanel>
 RWKV_INLINE void gather_quants(const ColumnChunk<kFormat>& chunk, size_t block, const PanelLayout& to, uint8_t* panel) {
   constexpr int bits = ColumnChunk<kFormat>::kBits;
   const uint8_t* quants = chunk.quants(block * kQuantBlock) + (bits == 8 ? kPanel : kPanel / 2) * 16;
-  const size_t stride = chunk.layout.quants_stride;
+  constexpr size_t stride = ColumnChunk<kFormat>::kQuantBytes;
   Bytes four[4];
   if constexpr (bits == 8) {
     for (int g = 0; g < 8; ++g) {
@@ -96,7 +96,7 @@ RWKV_INLINE void gather_quants(const ColumnChunk<kFormat>& chunk, size_t block, 
     }
     store_interleaved(panel + to.quants + block * 256 + j * 64, four);
   }
-  const size_t upper_stride = chunk.layout.upper_stride;
+  constexpr size_t upper_stride = ColumnChunk<kFormat>::kUpperBytes;
   if constexpr (bits == 5) {
     const uint8_t* upper = chunk.upper(block * kQuantBlock);
     for (int c = 0; c < 4; ++c) {
@@ -136,9 +136,9 @@ static void gather_scales(const ColumnChunk<kFormat>& chunk, size_t columns, siz
                           uint8_t* panel) {
   using Chunk = ColumnChunk<kFormat>;
   using Traits = typename Chunk::Traits;
-  const size_t rows = chunk.layout.rows, at = chunk.row + row, scales = columns / Chunk::kScaleColumns;
+  const size_t scales = columns / Chunk::kScaleColumns;
   const auto part = [&](size_t from, size_t bytes, size_t count, size_t into) RWKV_LAMBDA_INLINE {
-    gather_rows(chunk.data + from + at * bytes, rows * bytes, kPanelRows * bytes, count, panel + into);
+    gather_rows(chunk.data + from + row * bytes, kChunkRows * bytes, kPanelRows * bytes, count, panel + into);
   };
   part(chunk.layout.scales, 2, scales, to.scales);
   if constexpr (Traits::kMins) part(chunk.layout.mins, 2, scales, to.mins);
@@ -153,49 +153,21 @@ template <Format kFormat>
 static void gather_panels(const ColumnChunk<kFormat>& chunk, size_t columns, size_t first, size_t count,
                           const PanelLayout& to, uint8_t* out) {
   using Chunk = ColumnChunk<kFormat>;
-  if constexpr (Chunk::kPlain) {
-    constexpr size_t bytes = kPanelRows * Chunk::kBits / 8;
-    for (size_t k = 0; k < columns; ++k) {
-      const uint8_t* column = chunk.quants(k) + first * bytes;
-      const uint8_t* far = column + kGatherAhead * chunk.layout.quants_stride;
-      for (size_t line = 0; line < count * bytes; line += 64) prefetch_near(reinterpret_cast<uintptr_t>(far + line));
-      for (size_t p = 0; p < count; ++p) {
-        uint8_t* panel = out + p * to.panel_bytes;
-        if constexpr (kFormat != Format::bf16) {
-          memcpy(panel + k * bytes, column + p * bytes, bytes);
-        } else {
-          // Pairs of columns: the even one brings its neighbour along, which is zero beyond the last.
-          if (k % 2 != 0) continue;
-          static const uint16_t none[kPanelRows] = {};
-          uint16_t a[kPanelRows], b[kPanelRows], pairs[2 * kPanelRows];
-          memcpy(a, column + p * bytes, bytes);
-          memcpy(b, k + 1 < columns ? column + p * bytes + chunk.layout.quants_stride
-                                    : reinterpret_cast<const uint8_t*>(none), bytes);
-          for (size_t r = 0; r < kPanelRows; ++r) {
-            pairs[2 * r] = a[r];
-            pairs[2 * r + 1] = b[r];
-          }
-          memcpy(panel + k / 2 * 64, pairs, sizeof pairs);
-        }
+  for (size_t p = 0; p < count; ++p) {
+    gather_scales(chunk, columns, (first + p) * kPanelRows, to, out + p * to.panel_bytes);
+  }
+  constexpr size_t panel_bytes = kPanelRows * Chunk::kQuantBits / 8;
+  for (size_t block = 0; block < columns / kQuantBlock; ++block) {
+    const uint8_t* next = chunk.quants((block + 1) * kQuantBlock) + first * panel_bytes;
+    for (size_t k = 0; k < kQuantBlock; ++k, next += Chunk::kQuantBytes) {
+      for (size_t line = 0; line < count * panel_bytes; line += 64) {
+        prefetch_near(reinterpret_cast<uintptr_t>(next + line));
       }
     }
-  } else {
-    for (size_t p = 0; p < count; ++p) {
-      gather_scales(chunk, columns, (first + p) * kPanelRows, to, out + p * to.panel_bytes);
-    }
-    constexpr size_t panel_bytes = kPanelRows * Chunk::kQuantBits / 8;
-    for (size_t block = 0; block < columns / kQuantBlock; ++block) {
-      const uint8_t* next = chunk.quants((block + 1) * kQuantBlock) + first * panel_bytes;
-      for (size_t k = 0; k < kQuantBlock; ++k, next += chunk.layout.quants_stride) {
-        for (size_t line = 0; line < count * panel_bytes; line += 64) {
-          prefetch_near(reinterpret_cast<uintptr_t>(next + line));
-        }
-      }
-      unroll<0, static_cast<int>(kChunkRows / kPanelRows)>([&](auto p) RWKV_LAMBDA_INLINE {
-        constexpr size_t index = decltype(p)::value;
-        if (index < first || index >= first + count) return;
-        gather_quants<kFormat, static_cast<int>(index)>(chunk, block, to, out + (index - first) * to.panel_bytes);
-      });
-    }
+    unroll<0, static_cast<int>(kChunkRows / kPanelRows)>([&](auto p) RWKV_LAMBDA_INLINE {
+      constexpr size_t index = decltype(p)::value;
+      if (index < first || index >= first + count) return;
+      gather_quants<kFormat, static_cast<int>(index)>(chunk, block, to, out + (index - first) * to.panel_bytes);
+    });
   }
 }

@@ -5,9 +5,9 @@
  * sums[rows] += x_k · float(q_k), all f32; after each run of columns (linear-sparse-prepare.h) these are scaled, and offset
  * or minimum times Σ x is added. Columns of W whose x is zero are never read: not even a NaN in them is seen.
  *
- * More tokens, whose zeros seldom agree: a unit gathers some panels of a chunk into scratch and has the loops for panels
- * multiply these (linear-plain.h, linear-block.h), to the same bits as if W lay in panels. Panels too long for scratch are
- * multiplied as for few tokens.
+ * More tokens, whose zeros seldom agree, are multiplied to the same bits as if W lay in panels: the loops for plain
+ * formats read columns too (linear-plain.h); for block formats a unit gathers some panels of a chunk into scratch and has
+ * the loops for panels multiply these (linear-block.h). Panels too long for scratch are multiplied as for few tokens.
  */
 
 #include "linear-sparse-prepare.h"
@@ -27,17 +27,12 @@ constexpr uint32_t kSparseTokens = 2;
 constexpr size_t kSparseFarAhead = 48;
 constexpr size_t kSparseNearAhead = 12;
 static_assert(kSparseFarAhead <= kMostAhead, "the list has that many entries to ask for");
-/** Columns of plain formats that a gathering asks for ahead. */
-constexpr size_t kGatherAhead = 24;
 
 #include "linear-sparse-gather.h"
 
 /** What the loops for panels take of scratch; gathered panels get the rest. */
 constexpr size_t kProductScratch = 256u << 10;
-static_assert(kTilePanels * (kUnpackedBytes + kUnitSums * sizeof(float)) <= kProductScratch, "block products");
-static_assert(sizeof(float) * kPanelRows * (kPlainTilePanels * (2 * kBlockColumns + 64) +
-                                            kPlainUnitPanels * kPlainUnitGroups * kPlainTileTokens) <= kProductScratch,
-              "plain products");
+static_assert(kTilePanels * (kUnpackedBytes + kUnitSums * sizeof(float)) <= kProductScratch, "products");
 
 /** How panels are gathered: `panels` panels of a chunk at a time, for each of `parts` parts of their product. */
 struct Gathering {
@@ -48,7 +43,7 @@ struct Gathering {
 RWKV_INLINE Gathering gathering_of(const PackedMatrix& weight, uint32_t tokens) {
   const size_t panel_bytes = panel_layout(weight.format, weight.columns).panel_bytes;
   const size_t most = panel_bytes == 0 ? 0 : (kThreadScratch - kProductScratch) / panel_bytes;
-  size_t panels = weight.format <= Format::bf16 ? 2 : weight.format == Format::q8_0 ? 4 : kChunkPanels;
+  size_t panels = weight.format == Format::q8_0 ? 4 : kChunkPanels;
   // Many tokens: x comes from further away for every unit.
   if (tokens > 64) panels = kChunkPanels;
   while (panels > most) panels /= 2;
@@ -61,7 +56,7 @@ RWKV_INLINE Gathering gathering_of(const PackedMatrix& weight, uint32_t tokens) 
 
 /** Whether this product runs on the numbers that are not zero. */
 RWKV_INLINE bool runs_sparse(const PackedMatrix& weight, uint32_t tokens) {
-  return tokens <= kSparseTokens || gathering_of(weight, tokens).panels == 0;
+  return tokens <= kSparseTokens || (weight.format > Format::bf16 && gathering_of(weight, tokens).panels == 0);
 }
 
 /** Adds what run `run` of one token's list gives panels [kFirst, kFirst + kPartPanels) of the chunk to `totals`. */
@@ -116,7 +111,7 @@ RWKV_INLINE void prefetch_scales(const ColumnChunk<kFormat>& chunk, size_t run) 
   using Traits = typename ColumnChunk<kFormat>::Traits;
   if constexpr (!ColumnChunk<kFormat>::kPlain) {
     const auto lines = [&](size_t part, size_t index, size_t bytes) RWKV_LAMBDA_INLINE {
-      const uintptr_t at = reinterpret_cast<uintptr_t>(chunk.data + part + (index * chunk.layout.rows + chunk.row) * bytes);
+      const uintptr_t at = reinterpret_cast<uintptr_t>(chunk.data + part + index * kChunkRows * bytes);
       for (size_t line = 0; line < kChunkRows * bytes; line += 64) prefetch_near(at + line);
     };
     constexpr size_t runs = Traits::kHalves ? 16 : Traits::kSuper ? 8 : 1;
@@ -173,11 +168,8 @@ static void gathered_unit(const LinearArgs& args, uint32_t tokens, const uint8_t
   if (own.bias) own.bias += row;
   if (own.gate) own.gate.data += row;
   if (own.residual) own.residual.data += row;
-  const bool plain = kFormat <= Format::bf16;
-  const size_t units = plain ? plain_units(own.weight, tokens) : block_units(own.weight, tokens);
-  const Range mine = part(units, unit / gathering.pieces, gathering.parts);
-  if (plain) plain_linear(own, tokens, prepared, mine, scratch);
-  else block_linear(own, tokens, prepared, mine, scratch);
+  const size_t units = block_units(own.weight, tokens);
+  block_linear(own, tokens, prepared, part(units, unit / gathering.pieces, gathering.parts), scratch);
 }
 
 /** Calls use(Constant<format>) for a format known at run time. */
@@ -193,7 +185,8 @@ RWKV_INLINE void with_format(Format format, const Use& use) {
 
 uint32_t sparse_units(const PackedMatrix& weight, uint32_t tokens) {
   if (tokens == 0) return 0;
-  if (runs_sparse(weight, tokens)) return (weight.rows + kChunkRows - 1) / kChunkRows;
+  if (runs_sparse(weight, tokens)) return static_cast<uint32_t>((weight.rows + kChunkRows - 1) / kChunkRows);
+  if (weight.format <= Format::bf16) return plain_units(weight, tokens);
   const Gathering gathering = gathering_of(weight, tokens);
   return static_cast<uint32_t>(gathering.pieces * gathering.parts);
 }
@@ -201,13 +194,16 @@ uint32_t sparse_units(const PackedMatrix& weight, uint32_t tokens) {
 void sparse_linear(const LinearArgs& args, uint32_t tokens, const uint8_t* prepared, Range units, uint8_t* scratch) {
   if (tokens == 0) return;
   const bool sparse = runs_sparse(args.weight, tokens);
+  if (!sparse && args.weight.format <= Format::bf16) return plain_linear(args, tokens, prepared, units, scratch);
   const Gathering gathering = gathering_of(args.weight, tokens);
   with_format(args.weight.format, [&](auto constant) {
     constexpr Format kFormat = static_cast<Format>(decltype(constant)::value);
     for (size_t unit = units.begin; unit < units.end; ++unit) {
-      if (!sparse) {
-        gathered_unit<kFormat>(args, tokens, prepared, gathering, unit, scratch);
-        continue;
+      if constexpr (!ColumnChunk<kFormat>::kPlain) {
+        if (!sparse) {
+          gathered_unit<kFormat>(args, tokens, prepared, gathering, unit, scratch);
+          continue;
+        }
       }
       for (size_t first = 0; first < tokens; first += kSparseTokens) {
         const size_t end = first + kSparseTokens < tokens ? first + kSparseTokens : tokens;

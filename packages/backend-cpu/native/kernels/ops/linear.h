@@ -24,10 +24,15 @@ size_t linear_prepared_bytes(const PackedMatrix& weight, uint32_t tokens) {
   return is_plain(weight.format) ? plain_prepared_bytes(weight, tokens) : block_prepared_bytes(weight, tokens);
 }
 
-void linear_prepare(const LinearArgs& args, uint32_t tokens, uint8_t* prepared, Range rows) {
-  if (is_sparse(args.weight, tokens)) sparse_prepare(args, prepared, rows);
-  else if (is_plain(args.weight.format)) plain_prepare(args, tokens, prepared, rows);
-  else block_prepare(args, tokens, prepared, rows);
+uint32_t linear_prepare_units(const PackedMatrix& weight, uint32_t tokens) {
+  if (is_sparse(weight, tokens)) return tokens;
+  return is_plain(weight.format) ? plain_prepare_units(weight, tokens) : block_prepare_units(weight, tokens);
+}
+
+void linear_prepare(const LinearArgs& args, uint32_t tokens, uint8_t* prepared, Range units) {
+  if (is_sparse(args.weight, tokens)) sparse_prepare(args, prepared, units);
+  else if (is_plain(args.weight.format)) plain_prepare(args, tokens, prepared, units);
+  else block_prepare(args, tokens, prepared, units);
 }
 
 uint32_t linear_units(const PackedMatrix& weight, uint32_t tokens) {
