@@ -1,6 +1,6 @@
 /** From a reference to a model that generates: open, tokenizer, upload, compile. */
 import type { Backend, HostWeight, Limits } from '@rwkv-ts/backend';
-import { type ResolveOptions, resolveModel } from '@rwkv-ts/hub';
+import { type ResolvedModel, type ResolveOptions, resolveModel } from '@rwkv-ts/hub';
 import {
   type Tokenizer,
   assertTokenizerFits,
@@ -26,8 +26,11 @@ import { createLanguageModel, type WeightCache } from './program-model.js';
 import { missingTokenizer } from './prompt-start.js';
 import { checkSchedulerOptions, schedulerOptions } from './scheduler.js';
 
-/** A path, URL or `owner/repository` (see `parseReference` of `@rwkv-ts/hub`), a file's bytes, or where they come from. */
-export type ModelSource = string | URL | Blob | Uint8Array | ByteSource;
+/**
+ * A path, URL or `owner/repository` (see `parseReference` of `@rwkv-ts/hub`), what `resolveModel` made of one, a file's
+ * bytes, or where they come from.
+ */
+export type ModelSource = string | URL | Blob | Uint8Array | ByteSource | ResolvedModel;
 
 export interface LoadProgress {
   /**
@@ -144,12 +147,15 @@ async function openSource(
   { hub, signal }: LoadModelOptions,
 ): Promise<{ source: ByteSource; siblings?: Siblings }> {
   if (typeof source === 'string' || source instanceof URL) {
-    const resolved = await resolveModel(source, { ...hub, ...(signal ? { signal } : {}) });
-    return { source: resolved, siblings: (name) => resolved.openSibling(name) };
+    return withSiblings(await resolveModel(source, { ...hub, ...(signal ? { signal } : {}) }));
   }
   if (source instanceof Uint8Array) return { source: memorySource(source, { name: 'model' }) };
   if (source instanceof Blob) return { source: blobSource(source) };
-  return { source };
+  return 'openSibling' in source ? withSiblings(source) : { source };
+}
+
+function withSiblings(source: ResolvedModel): { source: ByteSource; siblings: Siblings } {
+  return { source, siblings: (name) => source.openSibling(name) };
 }
 
 /** Sources that were handed over, to be disposed of whatever happens; disposal is idempotent. */

@@ -3,16 +3,12 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fileSource } from '@rwkv-ts/weights/node';
 import { HubError } from './errors.js';
-import { createResolver } from './resolver.js';
+import { type Platform, createDownloader, createResolver } from './resolver.js';
 
 export * from './names.js';
+export { createFileCache as createModelCache } from './cache/file-cache.node.js';
 
-/**
- * Opens the model file that a reference (see `parseReference`) names, for reading by ranges. Nothing is downloaded but
- * what is read.
- * @throws HubError all codes; WeightsError `SOURCE_FAILED`, `ABORTED`
- */
-export const resolveModel = createResolver({
+const platform: Platform = {
   openFile: async (path) => {
     const local = localPath(path);
     if (!(await exists(local))) {
@@ -24,9 +20,22 @@ export const resolveModel = createResolver({
     }
     return fileSource(local);
   },
-  isFile: async (path) => (await stat(path).catch(() => undefined))?.isFile() === true,
+  exists,
   besidePath: (path, fileName) => join(dirname(localPath(path)), fileName),
-});
+};
+
+/**
+ * Opens the model file that a reference (see `parseReference`) names. With `cache` it is downloaded there first, once, with
+ * everything that belongs to it; without, it is read by ranges, and nothing is downloaded but what is read.
+ * @throws HubError all codes; WeightsError `SOURCE_FAILED`, `CONTAINER_UNKNOWN` (a folder), `ABORTED`
+ */
+export const resolveModel = createResolver(platform);
+
+/**
+ * Downloads what a reference names into `cache`, with everything that belongs to it, where it is not there yet.
+ * @throws HubError all codes
+ */
+export const downloadModel = createDownloader(platform);
 
 function localPath(path: string): string {
   if (!/^file:/i.test(path)) return path;

@@ -268,20 +268,4 @@ describe('repositories', () => {
     const signal = AbortSignal.timeout(20);
     expect((await failure(resolveModel('slow/model', { hubUrl, signal }))).code).toBe('ABORTED');
   });
-
-  it('go through a cache', async () => {
-    const held = new Map<string, ByteSource>();
-    let downloads = 0;
-    const cache = {
-      async open(url: URL, download: () => Promise<ByteSource>): Promise<ByteSource> {
-        const source = held.get(url.href) ?? (await download());
-        if (!held.has(url.href)) downloads++;
-        held.set(url.href, source);
-        return source;
-      },
-    };
-    await resolveModel('public/one', { hubUrl, cache });
-    await expectWhole(await resolveModel('public/one', { hubUrl, cache }));
-    expect(downloads).toBe(1);
-  });
 });

@@ -1,4 +1,9 @@
-import type { ByteSource } from '@rwkv-ts/weights';
+import type {
+  DownloadProgress,
+  HubNotice,
+  ModelCache,
+  NetworkOptions,
+} from './cache/model-cache.js';
 
 export interface ResolveOptions {
   /** Default the global one. */
@@ -10,17 +15,18 @@ export interface ResolveOptions {
   readonly hubUrl?: string;
   /** Milliseconds for the hub to answer a question; default 30000. Reading the model itself has no such limit. */
   readonly timeout?: number;
-  /** Keeps remote files on this machine. Default: none, every range comes from the network. */
+  /** Keeps remote files on this machine, whole and verified. Default: none, every range comes from the network. */
   readonly cache?: ModelCache;
-}
-
-/** Stands between a remote file and who reads it. */
-export interface ModelCache {
-  /**
-   * `url` names the file; a hub file's holds its commit, so what it stands for never changes. `download` opens it over the
-   * network, and need not be called.
-   */
-  open(url: URL, download: () => Promise<ByteSource>): Promise<ByteSource>;
+  /** Take nothing from the network: only what the cache holds. */
+  readonly offline?: boolean;
+  /** The SHA-256 that the file of a URL must have, 64 hexadecimal digits. For files of the hub it is known. Needs `cache`. */
+  readonly sha256?: string;
+  /** Of downloads into `cache`. */
+  readonly onProgress?: (progress: DownloadProgress) => void;
+  /** Told what a person should know, though it works. */
+  readonly onNotice?: (notice: HubNotice) => void;
+  /** Patience with servers, of downloads into `cache` and of questions to the hub. */
+  readonly network?: NetworkOptions;
 }
 
 export const defaultHubUrl = 'https://huggingface.co';
