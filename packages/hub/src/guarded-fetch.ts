@@ -39,12 +39,13 @@ async function patiently(
   init: RequestInit | undefined,
 ): Promise<Response> {
   const url = new URL(input instanceof Request ? input.url : input);
+  const { fetch } = network;
   const headers = new Headers(init?.headers);
   if (url.origin !== origin) headers.delete('authorization');
   for (let failures = 1; ; failures++) {
     const deadline = AbortSignal.timeout(timeout);
     const combined = signal === undefined ? deadline : AbortSignal.any([signal, deadline]);
-    const response = await network.fetch(input, { ...init, headers, signal: combined });
+    const response = await fetch(input, { ...init, headers, signal: combined });
     const { status } = response;
     if (status !== 429 && status < 500) return response;
     await response.body?.cancel();

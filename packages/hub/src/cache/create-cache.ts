@@ -40,8 +40,13 @@ export function createCacheOn(context: CacheContext): ModelCache {
     usage: () => usage(storage),
     persist: () => storage.persist(),
     recall: async (key) => parseJson(await storage.read(notePath(key))),
-    remember: (key, value) =>
-      storage.write(notePath(key), new TextEncoder().encode(JSON.stringify(value))),
+    remember: async (key, value) => {
+      const bytes = new TextEncoder().encode(JSON.stringify(value));
+      // Only a help: a storage that is full tells so, with numbers, when the file itself is to come.
+      await storage.write(notePath(key), bytes).catch((error: unknown) => {
+        if (!(error instanceof HubError)) throw error;
+      });
+    },
   };
 }
 

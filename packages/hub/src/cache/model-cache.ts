@@ -157,7 +157,8 @@ export interface ModelCache {
    * worker this tells what was promised before. True in Node.
    */
   persist(): Promise<boolean>;
-  /** A JSON value that was remembered: what the hub answered, for the time when it does not. */
+  /** A JSON value that was remembered: what the hub answered, for the time when it does not. Undefined where there is none. */
   recall(key: string): Promise<unknown>;
+  /** A help, not a promise: a storage that takes nothing is no error here. */
   remember(key: string, value: unknown): Promise<void>;
 }

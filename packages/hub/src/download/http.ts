@@ -71,7 +71,9 @@ async function getOnce(request: GetRequest, url: URL): Promise<Response> {
   const stalled = new AbortController();
   const signals = signal === undefined ? [stalled.signal] : [signal, stalled.signal];
   try {
-    const answer = network.fetch(url.href, {
+    // A browser's own `fetch` refuses to be called as a method of something else.
+    const { fetch } = network;
+    const answer = fetch(url.href, {
       headers: {
         ...request.headers,
         ...(authorised ? { Authorization: `Bearer ${token}` } : {}),
