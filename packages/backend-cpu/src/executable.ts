@@ -126,7 +126,10 @@ export class NativeExecutable implements CpuExecutable {
     const numbers = wanted.length * this.#outputWidth;
     const fits = numbers > 0 && output instanceof Float32Array && output.length >= numbers;
     const target = fits ? output : undefined;
-    let rows = target === undefined ? undefined : this.#transit.take(numbers);
+    const shared = target !== undefined && isShared(target);
+    let rows: Float32Array | undefined;
+    if (shared) rows = target.length === numbers ? target : target.subarray(0, numbers);
+    else if (target !== undefined) rows = this.#transit.take(numbers);
     try {
       rows ??= new Float32Array(numbers);
       await addon.run(
@@ -144,9 +147,9 @@ export class NativeExecutable implements CpuExecutable {
       throw nativeError(cause, { what: 'The step', got: this.#holding.bytes });
     }
     // It may have been transferred or shrunk meanwhile.
-    if (target === undefined || target.length < numbers) return rows;
+    if (target === undefined || shared || target.length < numbers) return rows;
     target.set(rows);
-    if (!this.disposed) this.#transit.give(rows);
+    if (!this.disposed) this.#transit.give(rows as Float32Array<ArrayBuffer>);
     return target.subarray(0, numbers);
   }
 
@@ -177,9 +180,14 @@ export class NativeExecutable implements CpuExecutable {
   }
 }
 
+/** Whether nobody can transfer or shrink the array's memory, so that the addon may write into it meanwhile. */
+function isShared(array: Float32Array): array is Float32Array<SharedArrayBuffer> {
+  return array.buffer instanceof SharedArrayBuffer;
+}
+
 /**
- * Where rows lie on their way to `batch.output`: the addon writes only into memory that nobody else can take away
- * meanwhile. Keeps one array for the next step.
+ * Where rows lie on their way to a `batch.output` whose memory may be taken away meanwhile: the addon writes only into
+ * memory that stays. Keeps one array for the next step.
  */
 class Transit {
   readonly #holding: Holding;

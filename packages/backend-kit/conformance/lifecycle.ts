@@ -1,5 +1,5 @@
 /** Group `lifecycle`: who owns what, for how long, in which order, and that everything is given back. */
-import type { Backend, HostWeight } from '@rwkv-ts/backend';
+import type { Backend, HostWeight, Rows } from '@rwkv-ts/backend';
 import {
   assertClose,
   assertSame,
@@ -248,6 +248,15 @@ async function rowsAreTheCallers({ backend }: CaseContext): Promise<void> {
   assertSame(await session.run(batch()), copy, 'a step after the caller overwrote earlier rows');
 }
 
+/** What an output may lie in; a page may have no shared memory. */
+const outputMemories: Readonly<Record<string, (length: number) => Rows>> = {
+  Float32Array: (length) => new Float32Array(length),
+  Float64Array: (length) => new Float64Array(length),
+  ...(typeof SharedArrayBuffer !== 'undefined' && {
+    'shared Float32Array': (length) => new Float32Array(new SharedArrayBuffer(4 * length)),
+  }),
+};
+
 /** `Batch.output`: taken or not, the rows are the same, and nothing else is written to it. */
 async function rowsMayGoToOutput({ backend }: CaseContext): Promise<void> {
   await using session = await open(backend, model);
@@ -255,10 +264,10 @@ async function rowsMayGoToOutput({ backend }: CaseContext): Promise<void> {
   const expected = [await session.run(first), await session.run(second)];
   const own = expected[0]!.slice();
   for (const spare of [0, 1, 40, -1]) {
-    for (const memory of [Float32Array, Float64Array]) {
+    for (const [memory, allocate] of Object.entries(outputMemories)) {
       session.states.reset(0);
-      const outputs = expected.map((rows) => new memory(rows.length + spare).fill(7.5));
-      const where = `rows with an output of ${outputs[0]!.length} numbers in a ${memory.name}`;
+      const outputs = expected.map((rows) => allocate(rows.length + spare).fill(7.5));
+      const where = `rows with an output of ${outputs[0]!.length} numbers in a ${memory}`;
       const rows = await Promise.all(
         [first, second].map((step, index) => session.run({ ...step, output: outputs[index]! })),
       );

@@ -19,7 +19,7 @@ export interface Batch {
   /**
    * Memory for the rows, of their type and at least [R, width], so that steps allocate nothing: hands off until the
    * step is done. A backend may put the rows at its start and give a view of them, or ignore it; one that does not fit is
-   * ignored.
+   * ignored. Shared memory, which nobody can transfer meanwhile, lets other threads write there and spares a copy.
    */
   readonly output?: Float32Array | Float64Array;
 }

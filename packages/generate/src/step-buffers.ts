@@ -14,6 +14,12 @@ class Prefixes {
   }
 }
 
+/** Shared memory where there is such, which a backend may fill from another thread; a page may have none. */
+function floats(count: number): Float32Array {
+  if (typeof SharedArrayBuffer === 'undefined') return new Float32Array(count);
+  return new Float32Array(new SharedArrayBuffer(count * Float32Array.BYTES_PER_ELEMENT));
+}
+
 /** The arrays of a batch, filled anew for every step. */
 export class StepBuffers {
   readonly #tokens: Prefixes;
@@ -22,7 +28,7 @@ export class StepBuffers {
   readonly #wanted: Prefixes;
   readonly #width: number;
   /** Grows to the most rows that a step had. */
-  #output = new Float32Array(0);
+  #output: Float32Array = new Float32Array(0);
   tokens = 0;
   sequences = 0;
   wanted = 0;
@@ -59,7 +65,7 @@ export class StepBuffers {
   /** The batch; its arrays are this object's and change with the next `clear`. */
   batch(): Batch {
     const numbers = this.wanted * this.#width;
-    if (this.#output.length < numbers) this.#output = new Float32Array(numbers);
+    if (this.#output.length < numbers) this.#output = floats(numbers);
     return {
       output: this.#output,
       tokens: this.#tokens.of(this.tokens),

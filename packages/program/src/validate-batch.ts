@@ -33,9 +33,10 @@ export function batchBounds(program: Program): Pick<BatchContext, 'vocabularySiz
  */
 export function validateBatch(batch: Batch, limits: Limits, context: BatchContext): void {
   const { tokens, starts, slots, wanted, embeddings } = batch;
-  for (const name of ['tokens', 'starts', 'slots', 'wanted'] as const) {
-    requireArray(`batch.${name}`, batch[name], Uint32Array);
-  }
+  requireArray('batch.tokens', tokens, Uint32Array);
+  requireArray('batch.starts', starts, Uint32Array);
+  requireArray('batch.slots', slots, Uint32Array);
+  requireArray('batch.wanted', wanted, Uint32Array);
   atMost('batch.tokens.length', limits.tokens, tokens.length);
   atMost('batch.slots.length', limits.sequences, slots.length);
   atMost('batch.wanted.length', limits.wanted, wanted.length);
@@ -97,12 +98,12 @@ function checkStarts(
 }
 
 function checkSlots(slots: Uint32Array, count: number): void {
-  const seen = new Set<number>();
+  const seen = slots.length > 1 ? new Set<number>() : undefined;
   for (let index = 0; index < slots.length; index++) {
     const slot = slots[index]!;
     if (slot >= count) invalid(`batch.slots[${index}]`, `below ${count}`, slot);
-    if (seen.has(slot)) invalid(`batch.slots[${index}]`, 'a slot named once', `${slot} again`);
-    seen.add(slot);
+    if (seen?.has(slot)) invalid(`batch.slots[${index}]`, 'a slot named once', `${slot} again`);
+    seen?.add(slot);
   }
 }
 
