@@ -11,6 +11,7 @@ export const allowedImports = {
   model: base,
   reference: ['backend', 'formats', 'program'],
   'backend-cpu': ['backend', 'formats', 'program'],
+  'backend-webgpu': ['backend', 'formats', 'program'],
   'backend-kit': ['backend', 'formats', 'model', 'program', 'reference'],
   weights: ['backend', 'formats', 'model'],
   tokenizer: base,

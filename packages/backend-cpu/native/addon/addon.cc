@@ -438,10 +438,9 @@ class RunJob final : public AddonJob {
 /** Nothing for undefined; false for what is no array of such numbers. */
 template <class Number>
 bool copy(const Napi::Value& value, std::vector<Number>& out) {
-  if (value.IsUndefined()) return true;
-  if (!is_array<Number>(value)) return false;
-  const auto array = value.As<Napi::TypedArrayOf<Number>>();
-  out.assign(array.Data(), array.Data() + array.ElementLength());
+  Numbers<Number> numbers;
+  if (!read_array(value, numbers)) return value.IsUndefined();
+  out.assign(numbers.data, numbers.data + numbers.count);
   return true;
 }
 

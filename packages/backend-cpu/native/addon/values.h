@@ -48,6 +48,26 @@ constexpr napi_typedarray_type kArrayType<float> = napi_float32_array;
 template <>
 constexpr napi_typedarray_type kArrayType<double> = napi_float64_array;
 
+/** The elements of a typed array, for as long as JavaScript does not run. */
+template <class Number>
+struct Numbers {
+  const Number* data = nullptr;
+  size_t count = 0;
+};
+
+/** False for what is no typed array of such elements. One call, since every step reads several arrays. */
+template <class Number>
+bool read_array(const Napi::Value& value, Numbers<Number>& out) {
+  napi_typedarray_type type;
+  void* data = nullptr;
+  if (napi_get_typedarray_info(value.Env(), value, &type, &out.count, &data, nullptr, nullptr) != napi_ok ||
+      type != kArrayType<Number>) {
+    return false;
+  }
+  out.data = static_cast<const Number*>(data);
+  return true;
+}
+
 /** Whether the elements are such numbers: what class an array is of, any program can change. */
 template <class Number>
 bool is_array(const Napi::Value& value) {

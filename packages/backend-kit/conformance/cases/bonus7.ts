@@ -39,6 +39,8 @@ export const bonus7: OpCases<'bonus7'> = {
       build: (scope) => [
         emit(scope, { ...inputs(scope, 32), v: scope.input(32, normal(300)), heads: 1 }),
       ],
+      // The sum over the head cancels in some rows, whose numbers all shrink with it: f32 sums err by a unit of its terms.
+      slack: 4,
     },
   ],
   bench: (scope, input, { channels, heads }) => {

@@ -83,11 +83,11 @@ function rangeOf(
   const { status } = response;
   const header = response.headers.get('content-range');
   const [, start, last, size] =
-    /^bytes (?:(\d{1,15})-(\d{1,15})|\*)\/(?:(\d{1,15})|\*)$/.exec(header ?? '') ?? [];
+    /^bytes (?:(\d{1,16})-(\d{1,16})|\*)\/(?:(\d{1,16})|\*)$/.exec(header ?? '') ?? [];
   const total = size === undefined ? undefined : Number(size);
   if (status === 200) {
     const length = response.headers.get('content-length');
-    const isNumber = /^\d{1,15}$/.test(length ?? '');
+    const isNumber = /^\d{1,16}$/.test(length ?? '');
     return { start: 0, size: isNumber ? Number(length) : undefined };
   }
   if (status === 416) {
@@ -103,7 +103,7 @@ function rangeOf(
   if (header === null) {
     // Hidden from other origins where a server does not expose it; then the range is the one asked for.
     const length = response.headers.get('content-length');
-    const isNumber = /^\d{1,15}$/.test(length ?? '');
+    const isNumber = /^\d{1,16}$/.test(length ?? '');
     return { start: offset, size: isNumber ? offset + Number(length) : undefined };
   }
   if (start === undefined || Number(start) !== offset) {

@@ -46,9 +46,12 @@ const mostRedirects = 10;
 export async function get(request: GetRequest): Promise<Response> {
   const visited = new Set<string>();
   let { url } = request;
+  let trusted = true;
   for (;;) {
     throwIfAborted(request.name, request.signal);
-    const response = await getOnce(request, url);
+    // Once elsewhere, it stays away: another server says where to go next.
+    trusted &&= url.origin === request.tokenOrigin;
+    const response = await getOnce(request, { url, token: trusted ? request.token : undefined });
     const location = redirectOf(response);
     if (location === undefined) return checkStatus(response, request);
     await response.body?.cancel().catch(() => undefined);
@@ -65,9 +68,10 @@ export async function get(request: GetRequest): Promise<Response> {
   }
 }
 
-async function getOnce(request: GetRequest, url: URL): Promise<Response> {
-  const { network, signal, token, tokenOrigin, name } = request;
-  const authorised = token !== undefined && url.origin === tokenOrigin;
+async function getOnce(
+  { network, signal, name, headers }: GetRequest,
+  { url, token }: { url: URL; token: string | undefined },
+): Promise<Response> {
   const stalled = new AbortController();
   const signals = signal === undefined ? [stalled.signal] : [signal, stalled.signal];
   try {
@@ -75,8 +79,8 @@ async function getOnce(request: GetRequest, url: URL): Promise<Response> {
     const { fetch } = network;
     const answer = fetch(url.href, {
       headers: {
-        ...request.headers,
-        ...(authorised ? { Authorization: `Bearer ${token}` } : {}),
+        ...headers,
+        ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
       },
       redirect: network.redirects === 'checked' ? 'manual' : 'follow',
       // Parts in the browser's own cache may be of an older file.
