@@ -9,7 +9,8 @@ import { type BrowserStorage, opfsStorage } from './opfs-storage.js';
  */
 export const createBrowserCache: CreateModelCache = ({ folder = 'rwkv-ts-models' } = {}) => {
   if (!/^[\w][\w .-]*$/.test(folder)) throw new TypeError('folder is the plain name of a folder');
-  const { storage, locks } = navigator as Partial<BrowserStorage>;
+  const { navigator = {} } = globalThis as { navigator?: Partial<BrowserStorage> };
+  const { storage, locks } = navigator;
   if (storage?.getDirectory === undefined || locks === undefined) {
     throw new HubError({
       code: 'STORAGE_UNAVAILABLE',

@@ -57,8 +57,9 @@ async function begin(storage: CacheStorage, { file, record }: FetchTask): Promis
   if (!isSame) return { record: fresh, offset: 0, path };
   const facts = await storage.facts(path);
   const limit = record.size ?? file.size ?? 0;
-  // Beyond what was flushed the file may hold anything, after a crash.
-  const offset = Math.min(facts?.size ?? 0, record.durable, limit);
+  // Beyond what was flushed the file may hold anything, after a crash; a hash would tell.
+  const trusted = file.hash === undefined ? record.durable : limit;
+  const offset = Math.min(facts?.size ?? 0, trusted, limit);
   return { record: { ...record, ...identityOf(fresh) }, offset, path };
 }
 

@@ -68,7 +68,8 @@ export function safeName(text: string): string {
   const plain = text.replace(/[^A-Za-z0-9._ +=@,()-]/g, '_').replace(/^[. ]+|[. ]+$/g, '_');
   const kept = plain.slice(-longestName);
   // A part file must not look like another file's own name.
-  const isSafe = kept === text && !reserved.test(text) && !text.endsWith(partSuffix);
+  const isSafe =
+    plainPart.test(text) && kept === text && !reserved.test(text) && !text.endsWith(partSuffix);
   return isSafe ? text : `${shortHash(text).slice(0, 8)}-${kept.replaceAll(partSuffix, '_part')}`;
 }
 

@@ -34,12 +34,15 @@ interface Progress {
   known: KnownFile;
   offset: number;
   safe: number;
+  /** When that was. */
+  flushed: number;
   /** Whether this call has had an answer: what changes after that changed meanwhile. */
   answered: boolean;
 }
 
-/** Bytes between flushes: what a crash of the machine can cost. */
-const checkpointBytes = 64 * 1024 * 1024;
+/** Bytes or milliseconds between flushes, whichever comes first: what a crash can cost. */
+const checkpointBytes = 16 * 1024 * 1024;
+const checkpointMilliseconds = 5_000;
 /** A try that brings this much was no failure, whatever ended it. */
 const progressBytes = 1024 * 1024;
 
@@ -52,6 +55,7 @@ export async function download(task: Download): Promise<void> {
     known: { ...task.known, name: task.name },
     offset: task.offset,
     safe: task.offset,
+    flushed: performance.now(),
     answered: false,
   };
   if (progress.offset > 0 && !isResumable(progress.known)) await restart(task, progress);
@@ -157,7 +161,7 @@ async function readBody({ response, answer, task, progress }: BodyRead): Promise
       await task.appender.write(value);
       progress.offset += value.length;
       task.onProgress(progress.offset, answer.size);
-      if (progress.offset - progress.safe >= checkpointBytes) await checkpoint(task, progress);
+      if (isDue(progress)) await checkpoint(task, progress);
     }
   } finally {
     void reader?.cancel().catch(() => undefined);
@@ -192,9 +196,14 @@ async function restart(task: Download, progress: Progress): Promise<void> {
   await task.onCheckpoint(0);
 }
 
+function isDue({ offset, safe, flushed }: Progress): boolean {
+  return offset - safe >= checkpointBytes || performance.now() - flushed >= checkpointMilliseconds;
+}
+
 async function checkpoint(task: Download, progress: Progress): Promise<void> {
   await task.appender.flush();
   progress.safe = progress.offset;
+  progress.flushed = performance.now();
   await task.onCheckpoint(progress.offset);
 }
 
