@@ -1,0 +1,167 @@
+import type { Batch, Executable, Limits, Rows } from '@rwkv-ts/backend';
+import { type BatchContext, batchBounds, validateBatch } from '@rwkv-ts/program';
+import {
+  type Compiled,
+  compileProgram,
+  type CompileOptions,
+  type CompiledVariant,
+} from './compile.js';
+import type { Engine } from './engine.js';
+import { requireLive } from './errors.js';
+import { writeHeader } from './header.js';
+import { ReadBack } from './read-back.js';
+import type { WebGpuStates } from './states.js';
+import type { WebGpuWeights } from './weights.js';
+
+const mostGroups = 65_535;
+
+/** A program on the device: a step is one header, one submission, and one buffer mapped for its rows. */
+export class WebGpuExecutable implements Executable {
+  readonly #engine: Engine;
+  readonly #weights: WebGpuWeights;
+  readonly #states: WebGpuStates;
+  readonly #limits: Limits;
+  readonly #batchContext: BatchContext;
+  readonly #compiled: Compiled;
+  readonly #readBack: ReadBack;
+  /** T, R and S of the step. */
+  readonly #counts = new Uint32Array(3);
+  readonly #pending = new Set<Promise<unknown>>();
+  #disposal: Promise<void> | undefined;
+
+  static async create(engine: Engine, options: CompileOptions): Promise<WebGpuExecutable> {
+    const limits = { ...options.limits };
+    const compiled = await compileProgram(engine, { ...options, limits });
+    return new WebGpuExecutable(engine, { ...options, limits, compiled });
+  }
+
+  private constructor(engine: Engine, parts: CompileOptions & { readonly compiled: Compiled }) {
+    this.#engine = engine;
+    this.#weights = parts.weights;
+    this.#states = parts.states;
+    this.#limits = parts.limits;
+    this.#compiled = parts.compiled;
+    this.#readBack = new ReadBack(engine.context, parts.compiled.holding);
+    this.#batchContext = {
+      ...batchBounds(parts.program),
+      slots: parts.states.slots,
+      embeddings: true,
+    };
+  }
+
+  get bytes(): number {
+    return this.#compiled.holding.bytes;
+  }
+
+  get disposed(): boolean {
+    return this.#disposal !== undefined;
+  }
+
+  /** Dispatches of a step of this many tokens, wanted rows and sequences. */
+  countDispatches({ tokens, wanted, sequences }: Limits): number {
+    const counts = [tokens, wanted, sequences];
+    return this.#compiled.nodes.filter(({ rows }) => counts[rows]! > 0).length;
+  }
+
+  async run(batch: Batch): Promise<Rows> {
+    this.#requireLive();
+    validateBatch(batch, this.#limits, this.#batchContext);
+    this.#engine.context.requireSound();
+    if (batch.tokens.length === 0) return new Float32Array(0);
+    const step = this.#step(batch);
+    this.#pending.add(step);
+    try {
+      return await step;
+    } finally {
+      this.#pending.delete(step);
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#disposal ??= this.#release();
+    return this.#disposal;
+  }
+
+  async #release(): Promise<void> {
+    await Promise.allSettled(this.#pending);
+    await this.#engine.context.idle();
+    this.#compiled.holding.release();
+  }
+
+  /** Everything up to the submission happens within the call, so that calls take effect in their order. */
+  async #step(batch: Batch): Promise<Rows> {
+    const { context } = this.#engine;
+    const { header, headerWords, arena, outputOffset, outputStride, outputWidth } = this.#compiled;
+    const rows = batch.wanted.length;
+    const bytes = 4 * rows * outputStride;
+    const slot = rows > 0 ? this.#readBack.take(bytes) : undefined;
+    const { device } = context;
+    device.queue.writeBuffer(header, 0, headerWords, 0, writeHeader(headerWords, batch));
+    const encoder = device.createCommandEncoder();
+    this.#encode(encoder, batch);
+    if (slot) encoder.copyBufferToBuffer(arena, outputOffset, slot.buffer, 0, bytes);
+    device.queue.submit([encoder.finish()]);
+    const { output } = batch;
+    let result: Float32Array = new Float32Array(0);
+    try {
+      if (!slot) await context.idle();
+      else {
+        await this.#readBack.read(slot, bytes, (numbers) => {
+          const count = rows * outputWidth;
+          const fits = output instanceof Float32Array && output.length >= count;
+          result = fits ? output.subarray(0, count) : new Float32Array(count);
+          if (outputStride === outputWidth) result.set(numbers);
+          else copyRows(numbers, { result, stride: outputStride, width: outputWidth });
+        });
+      }
+      context.requireSound();
+    } catch (cause) {
+      throw await context.failure(cause);
+    }
+    return result;
+  }
+
+  #encode(encoder: GPUCommandEncoder, { tokens, wanted, slots }: Batch): void {
+    const counts = this.#counts;
+    counts[0] = tokens.length;
+    counts[1] = wanted.length;
+    counts[2] = slots.length;
+    const pass = encoder.beginComputePass();
+    let current: GPUComputePipeline | undefined;
+    for (const { rows, bindGroup, variants } of this.#compiled.nodes) {
+      const count = counts[rows]!;
+      if (count === 0) continue;
+      const { pipeline, groups, rowsPerGroup, rowsFirst } = variantFor(variants, count);
+      if (pipeline !== current) pass.setPipeline(pipeline);
+      current = pipeline;
+      pass.setBindGroup(0, bindGroup);
+      const total = Math.ceil(count / rowsPerGroup);
+      const along = Math.min(total, mostGroups);
+      const rest = Math.ceil(total / along);
+      if (rowsFirst) pass.dispatchWorkgroups(along, groups, rest);
+      else pass.dispatchWorkgroups(groups, along, rest);
+    }
+    pass.end();
+  }
+
+  #requireLive(): void {
+    requireLive(this.disposed, 'executable');
+    requireLive(this.#weights.disposed, 'weights handle of the executable');
+    requireLive(this.#states.disposed, 'states handle of the executable');
+  }
+}
+
+function variantFor(variants: readonly CompiledVariant[], count: number): CompiledVariant {
+  for (const variant of variants) if (count <= variant.mostRows) return variant;
+  return variants.at(-1)!;
+}
+
+/** Rows lie a multiple of 8 numbers apart. */
+function copyRows(
+  numbers: Float32Array,
+  { result, stride, width }: { result: Float32Array; stride: number; width: number },
+): void {
+  for (let from = 0, to = 0; to < result.length; from += stride, to += width) {
+    result.set(numbers.subarray(from, from + width), to);
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * Reading matrices as src/weights/layout.ts lays them out: `load8_j(m, row, granule)` gives eight numbers of a row
+ * of the j-th matrix of a kernel; `m` says how many granules a row has, and where its part begins its regions.
+ */
+import type { WeightFormat } from '@rwkv-ts/backend';
+import { formatLayouts, type ScaleLayout } from '../weights/layout.js';
+import type { FieldLayout, Storage } from './shader.js';
+
+/** Fields of a node for its matrix: granules of a row, and where regions begin. */
+export const matrixFields: FieldLayout = { granules: 'u32', highs: 'u32', scales: 'u32' };
+/** The matrix of a node with `matrixFields`. */
+export const nodeMatrix = 'Matrix(node.granules, node.highs, node.scales)';
+
+export const matrixStorage = (format: WeightFormat, index: number): Storage => ({
+  name: `matrix_${index}`,
+  access: 'read',
+  element: formatLayouts[format].element,
+});
+
+/** f16 by integers: exact for the smallest ones too, which a device may otherwise take for zero. */
+const common = `
+struct Eight { a: vec4f, b: vec4f }
+struct Matrix { granules: u32, highs: u32, scales: u32 }
+const byte_shifts = vec4u(0u, 8u, 16u, 24u);
+fn half_bits(word: u32, index: u32) -> u32 { return (word >> (16u * index)) & 0xffffu; }
+fn half(bits: u32) -> f32 {
+  let exponent = (bits >> 10u) & 31u;
+  let fraction = bits & 1023u;
+  let normal = bitcast<f32>(((exponent + select(112u, 224u, exponent == 31u)) << 23u) | (fraction << 13u));
+  let magnitude = select(normal, f32(fraction) * 5.9604644775390625e-8, exponent == 0u);
+  return select(magnitude, -magnitude, (bits & 0x8000u) != 0u);
+}
+fn nibbles(word: u32) -> vec4f { return vec4f((vec4u(word) >> byte_shifts) & vec4u(15u)); }
+fn signed_bytes(word: u32) -> vec4f {
+  return vec4f(bitcast<vec4i>(vec4u(word) << vec4u(24u, 16u, 8u, 0u)) >> vec4u(24u));
+}
+/** Six bits each: eight scales, eight minima in three words (GGML's q4_K and q5_K). */
+fn six_bits(low: u32, middle: u32, high: u32, index: u32) -> vec2f {
+  let shift = 8u * (index & 3u);
+  let s = (low >> shift) & 255u;
+  let m = (middle >> shift) & 255u;
+  let u = (high >> shift) & 255u;
+  let upper = vec2u((u & 15u) | ((s >> 6u) << 4u), (u >> 4u) | ((m >> 6u) << 4u));
+  return vec2f(select(upper, vec2u(s & 63u, m & 63u), index < 4u));
+}
+`;
+
+/** Scale and offset of a granule, so that a number is `scale * q + offset`. */
+function scaleOf(layout: ScaleLayout, index: number, zero: number): string {
+  const matrix = `matrix_${index}`;
+  const scales = 'm.scales';
+  const granules = 'm.granules';
+  switch (layout) {
+    case 'none':
+      return '';
+    case 'halves':
+      return `let block = granule >> 2u;
+  let scale = half(half_bits(${matrix}[${scales} + row * ((${granules} + 7u) >> 3u) + (block >> 1u)], block & 1u));
+  let zero = vec4f(${zero}.0);`;
+    case 'pairs':
+      return `let pair = ${matrix}[${scales} + row * (${granules} >> 2u) + (granule >> 2u)];
+  let scale = half(pair & 0xffffu);
+  let offset = half(pair >> 16u);`;
+    case 'k':
+      return `let at = ${scales} + (row * (${granules} >> 5u) + (granule >> 5u)) * 4u;
+  let head = ${matrix}[at];
+  let sub = six_bits(${matrix}[at + 1u], ${matrix}[at + 2u], ${matrix}[at + 3u], (granule >> 2u) & 7u);
+  let scale = half(head & 0xffffu) * sub.x;
+  let offset = -half(head >> 16u) * sub.y;`;
+    case 'six':
+      return `let at = ${scales} + (row * (${granules} >> 5u) + (granule >> 5u)) * 5u;
+  let sub = (granule >> 1u) & 15u;
+  let eighth = i32(${matrix}[at + (sub >> 2u)] << (24u - 8u * (sub & 3u))) >> 24u;
+  let scale = half(${matrix}[at + 4u]) * f32(eighth);
+  let zero = vec4f(${zero}.0);`;
+  }
+}
+
+function highsOf(highBits: 0 | 1 | 2, index: number): string {
+  const [matrix, highs] = [`matrix_${index}`, 'm.highs'];
+  const granules = 'm.granules';
+  if (highBits === 0) return '';
+  if (highBits === 1) {
+    return `let high = ${matrix}[${highs} + row * (${granules} >> 2u) + (granule >> 2u)] >> (8u * (granule & 3u));
+  a += vec4f(((vec4u(high) >> vec4u(0u, 1u, 2u, 3u)) & vec4u(1u)) << vec4u(4u));
+  b += vec4f(((vec4u(high) >> vec4u(4u, 5u, 6u, 7u)) & vec4u(1u)) << vec4u(4u));`;
+  }
+  return `let high = ${matrix}[${highs} + row * (${granules} >> 1u) + (granule >> 1u)] >> (16u * (granule & 1u));
+  a += vec4f(((vec4u(high) >> vec4u(0u, 2u, 4u, 6u)) & vec4u(3u)) << vec4u(4u));
+  b += vec4f(((vec4u(high) >> vec4u(8u, 10u, 12u, 14u)) & vec4u(3u)) << vec4u(4u));`;
+}
+
+function loader(format: WeightFormat, index: number): string {
+  const { bits, highBits, scales, zero } = formatLayouts[format];
+  const matrix = `matrix_${index}`;
+  const at = 'row * m.granules + granule';
+  const head = `fn load8_${index}(m: Matrix, row: u32, granule: u32) -> Eight {`;
+  if (format === 'f32') {
+    return `${head} let at = 2u * (${at}); return Eight(${matrix}[at], ${matrix}[at + 1u]); }`;
+  }
+  if (format === 'f16') {
+    return `${head} let w = ${matrix}[${at}];
+  return Eight(vec4f(unpack2x16float(w.x), unpack2x16float(w.y)), vec4f(unpack2x16float(w.z), unpack2x16float(w.w))); }`;
+  }
+  if (format === 'bf16') {
+    return `${head} let w = ${matrix}[${at}];
+  let even = bitcast<vec4f>(w << vec4u(16u));
+  let odd = bitcast<vec4f>(w & vec4u(0xffff0000u));
+  return Eight(vec4f(even.x, odd.x, even.y, odd.y), vec4f(even.z, odd.z, even.w, odd.w)); }`;
+  }
+  const quants =
+    bits === 8
+      ? `let at8 = 2u * (${at});
+  var a = signed_bytes(${matrix}[at8]);
+  var b = signed_bytes(${matrix}[at8 + 1u]);`
+      : `let word = ${matrix}[${at}];
+  var a = nibbles(word);
+  var b = nibbles(word >> 4u);`;
+  const hasOffset = scales === 'pairs' || scales === 'k';
+  const result = hasOffset
+    ? 'return Eight(scale * a + offset, scale * b + offset);'
+    : `return Eight(scale * (a - zero), scale * (b - zero));`;
+  return `${head}
+  ${quants}
+  ${highsOf(highBits, index)}
+  ${scaleOf(scales, index, zero)}
+  ${result} }`;
+}
+
+/** `load8_0` and so on, for matrices of one format. */
+export function matrixLoaders(format: WeightFormat, count: number): string {
+  return common + Array.from({ length: count }, (_, index) => loader(format, index)).join('\n');
+}

@@ -1,0 +1,44 @@
+/**
+ * What kernels may use. `plain` runs on every adapter's default limits; `subgroups` adds sums across lanes where the
+ * adapter has them. `auto` takes the best there is.
+ */
+export type WebGpuTier = 'plain' | 'subgroups';
+
+export interface WebGpuProgress {
+  /** `device`: asking for it. `pipelines`: shaders that `compile` builds. */
+  readonly stage: 'device' | 'pipelines';
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface WebGpuBackendOptions {
+  /** Where adapters come from. Default: the runtime's own, in Node the package `webgpu`. */
+  readonly gpu?: GPU;
+  /** Default: what `gpu` gives. */
+  readonly adapter?: GPUAdapter;
+  /** The caller's device, which the backend leaves alone when it is disposed of. Default: one of the backend's own. */
+  readonly device?: GPUDevice;
+  readonly powerPreference?: GPUPowerPreference;
+  readonly tier?: WebGpuTier | 'auto';
+  /** Bytes that all handles together may hold. Default no limit but the device's. */
+  readonly memoryLimit?: number;
+  /** The largest part of a weight that one binding covers. Default the device's limit; less is for tests. */
+  readonly maxBindingBytes?: number;
+  readonly onProgress?: (progress: WebGpuProgress) => void;
+}
+
+const tiers = ['auto', 'plain', 'subgroups'];
+
+/** @throws TypeError for options out of range */
+export function checkOptions(options: WebGpuBackendOptions): void {
+  const { tier = 'auto', memoryLimit = Infinity, maxBindingBytes = Infinity } = options;
+  if (!tiers.includes(tier)) {
+    throw new TypeError(`tier must be ${tiers.join(', ')}, got ${tier}.`);
+  }
+  if (typeof memoryLimit !== 'number' || !(memoryLimit >= 0)) {
+    throw new TypeError(`memoryLimit must be a number of bytes, got ${String(memoryLimit)}.`);
+  }
+  if (typeof maxBindingBytes !== 'number' || !(maxBindingBytes >= 65_536)) {
+    throw new TypeError(`maxBindingBytes must be at least 65536, got ${String(maxBindingBytes)}.`);
+  }
+}

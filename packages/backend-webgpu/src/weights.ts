@@ -1,0 +1,207 @@
+import { BackendError, type HostWeight, type WeightFormat, type Weights } from '@rwkv-ts/backend';
+import { bytesForShape, FormatsError } from '@rwkv-ts/formats';
+import { bufferUsage } from './device/constants.js';
+import type { MatrixShape } from './encode/graph.js';
+import { outOfMemory, requireLive } from './errors.js';
+import type { Engine } from './engine.js';
+import { Holding } from './memory.js';
+import { cutParts, type PartLayout, rowWords, weightFormats } from './weights/layout.js';
+import { isRegionAlready, repackRows } from './weights/repack.js';
+
+/** One weight in device memory; vectors are matrices of one row. */
+export interface StoredWeight extends MatrixShape {
+  readonly shape: readonly number[];
+  readonly buffers: readonly GPUBuffer[];
+}
+
+/** Bytes that are repacked, or handed to the queue, at a time. */
+const pieceBytes = 1 << 20;
+/** Bytes that may wait in the queue before the next ones are made. */
+const queueBytes = 1 << 26;
+const sliceMilliseconds = 12;
+
+/** Weights in device buffers, repacked as src/weights/layout.ts says. */
+export class WebGpuWeights implements Weights {
+  readonly #engine: Engine;
+  readonly #holding: Holding;
+  readonly #weights = new Map<string, StoredWeight>();
+  #disposal: Promise<void> | undefined;
+  #adding: Promise<unknown> = Promise.resolve();
+  #queued = 0;
+  #sliceStart = 0;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+    this.#holding = new Holding(engine.memory);
+  }
+
+  get bytes(): number {
+    return this.#holding.bytes;
+  }
+
+  get disposed(): boolean {
+    return this.#disposal !== undefined;
+  }
+
+  get(name: string): StoredWeight | undefined {
+    return this.#weights.get(name);
+  }
+
+  /** @throws BackendError `WEIGHT_INVALID`, `UNSUPPORTED_WEIGHT_FORMAT`, `OUT_OF_MEMORY`, `DEVICE_LOST`, `DISPOSED` */
+  async add(weight: HostWeight): Promise<void> {
+    const added = this.#add(weight);
+    this.#adding = added.catch(() => undefined);
+    await added;
+  }
+
+  async #add(weight: HostWeight): Promise<void> {
+    requireLive(this.disposed, 'weights handle');
+    const { rows, columns } = this.#check(weight);
+    const { name, shape, format } = weight;
+    const { context, maxBindingBytes } = this.#engine;
+    const parts = cutParts(format, { rows, columns }, maxBindingBytes);
+    const what = `Weight ${name}`;
+    if (parts.length === 0) {
+      const words = rowWords(format, columns);
+      const got = 32 * (words.quants + words.highs + words.scales);
+      throw outOfMemory({
+        what: `${what}, of which a binding has to hold 8 rows,`,
+        expected: maxBindingBytes,
+        got,
+      });
+    }
+    const buffers: GPUBuffer[] = [];
+    const usage = bufferUsage.storage | bufferUsage.copyDestination;
+    for (const { bytes } of parts) {
+      buffers.push(await context.createBuffer({ bytes, usage, what, holding: this.#holding }));
+      requireLive(this.disposed, 'weights handle');
+    }
+    for (const [index, part] of parts.entries()) {
+      await this.#fill(buffers[index]!, part, { weight, columns });
+    }
+    requireLive(this.disposed, 'weights handle');
+    context.requireSound();
+    this.#weights.set(name, { shape: [...shape], format, rows, columns, parts, buffers });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#disposal ??= this.#release();
+    return this.#disposal;
+  }
+
+  async #release(): Promise<void> {
+    await this.#adding;
+    await this.#engine.context.idle();
+    this.#weights.clear();
+    this.#holding.release();
+  }
+
+  /** In pieces, between which the event loop turns and the queue's own copies go. */
+  async #fill(
+    buffer: GPUBuffer,
+    { firstRow, rows, highsAt, scalesAt }: PartLayout,
+    { weight, columns }: { weight: HostWeight; columns: number },
+  ): Promise<void> {
+    const { format, bytes, shape } = weight;
+    const { queue } = this.#engine.context.device;
+    const rowBytes = bytesForShape(format, shape) / (shape.reduce((a, b) => a * b, 1) / columns);
+    const words = rowWords(format, columns);
+    const step = Math.max(1, Math.floor(pieceBytes / rowBytes));
+    for (let row = 0; row < rows; row += step) {
+      const count = Math.min(step, rows - row);
+      const first = firstRow + row;
+      if (isRegionAlready(format, columns)) {
+        const piece = bytes.subarray(first * rowBytes, (first + count) * rowBytes);
+        queue.writeBuffer(buffer, row * rowBytes, unshared(piece));
+      } else {
+        const { quants, highs, scales } = repackRows(
+          { format, columns, rowBytes },
+          { bytes, firstRow: first, count },
+        );
+        queue.writeBuffer(buffer, 4 * row * words.quants, quants);
+        if (highs.length > 0) queue.writeBuffer(buffer, 4 * (highsAt + row * words.highs), highs);
+        if (scales.length > 0)
+          queue.writeBuffer(buffer, 4 * (scalesAt + row * words.scales), scales);
+      }
+      await this.#breathe(count * rowBytes);
+      requireLive(this.disposed, 'weights handle');
+    }
+  }
+
+  async #breathe(bytes: number): Promise<void> {
+    this.#queued += bytes;
+    if (this.#queued > queueBytes) {
+      this.#queued = 0;
+      await this.#engine.context.idle();
+    }
+    if (performance.now() - this.#sliceStart < sliceMilliseconds) return;
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    this.#sliceStart = performance.now();
+  }
+
+  /** Nothing is allocated before. */
+  #check(weight: HostWeight): { rows: number; columns: number } {
+    const { name, shape, format, bytes } = weight;
+    if (!weightFormats.includes(format)) throw unsupportedFormat(weight);
+    if (typeof name !== 'string' || name === '') {
+      throw invalid(weight, { expected: 'a name', got: JSON.stringify(name) });
+    }
+    const count = shape.reduce((total, size) => total * size, 1);
+    const areSizes = shape.every((size) => Number.isSafeInteger(size) && size > 0);
+    if (shape.length === 0 || !areSizes || !Number.isSafeInteger(count)) {
+      throw invalid(weight, { expected: 'positive sizes', got: `[${shape.join(', ')}]` });
+    }
+    if (this.#weights.has(name)) {
+      throw new BackendError({
+        code: 'WEIGHT_INVALID',
+        message: `Weight ${name} must occur once, got it twice.`,
+        expected: 1,
+        got: 2,
+      });
+    }
+    const expected = expectedBytes(weight);
+    if (!(bytes instanceof Uint8Array)) {
+      throw new TypeError(`Weight ${name} must have Uint8Array bytes.`);
+    }
+    if (bytes.length !== expected) {
+      throw invalid(weight, { expected: `${expected} bytes`, got: bytes.length });
+    }
+    const columns = shape.at(-1)!;
+    return { rows: count / columns, columns };
+  }
+}
+
+/** The queue takes no shared memory. */
+function unshared(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { buffer } = bytes;
+  return buffer instanceof ArrayBuffer ? (bytes as Uint8Array<ArrayBuffer>) : new Uint8Array(bytes);
+}
+
+function expectedBytes(weight: HostWeight): number {
+  try {
+    return bytesForShape(weight.format, weight.shape);
+  } catch (cause) {
+    if (!(cause instanceof FormatsError)) throw cause;
+    throw invalid(weight, { expected: cause.expected, got: cause.got, cause });
+  }
+}
+
+function unsupportedFormat({ name, format }: HostWeight): BackendError {
+  return new BackendError({
+    code: 'UNSUPPORTED_WEIGHT_FORMAT',
+    message: `Weight ${name} is in the format ${format}; supported: ${weightFormats.join(', ')}.`,
+    expected: [...weightFormats] satisfies WeightFormat[],
+    got: format,
+  });
+}
+
+function invalid(
+  { name, format, shape }: HostWeight,
+  options: { expected: unknown; got: unknown; cause?: unknown },
+): BackendError {
+  return new BackendError({
+    code: 'WEIGHT_INVALID',
+    message: `Weight ${name} ${format} [${shape.join(', ')}] must have ${String(options.expected)}, got ${String(options.got)}.`,
+    ...options,
+  });
+}

@@ -1,0 +1,15 @@
+/** The published conformance suite, on every tier that the adapter has; backends of a tier share a device, and its pipelines. */
+import { runConformance } from '@rwkv-ts/backend-kit/conformance';
+import { describe, test } from 'vitest';
+import { createWebGpuBackend } from '../src/index.node.js';
+import { adapter, missing, tierDevice } from './adapter.js';
+
+describe.skipIf(!adapter)(`on ${adapter ? 'the adapter' : missing}`, () => {
+  for (const tier of ['subgroups', 'plain'] as const) {
+    describe.skipIf(tier === 'subgroups' && !adapter?.features.has('subgroups'))(tier, () => {
+      const device = tierDevice(tier);
+      const create = async () => createWebGpuBackend({ device: await device(), tier });
+      runConformance({ describe, test, create });
+    });
+  }
+});

@@ -1,0 +1,5 @@
+import { definePackage } from '@rwkv-ts/tsconfig/tsup';
+
+export default definePackage({
+  entry: { index: 'src/index.ts', 'index.node': 'src/index.node.ts' },
+});
