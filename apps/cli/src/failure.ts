@@ -36,11 +36,17 @@ const hints: Readonly<Record<string, string>> = {
   LAYOUT_UNKNOWN: '`rwkv inspect FILE --tensors` lists what is in a file.',
   DEVICE_UNAVAILABLE: 'Until then `--backend reference` computes, slowly.',
   OUT_OF_MEMORY: 'Try a smaller model, or shorter or fewer sequences at once.',
+  STORAGE_FULL: '`rwkv cache list` shows what takes room; --no-cache keeps nothing.',
+  RATE_LIMITED: 'What was downloaded is kept: the same command goes on with it later.',
   VOCABULARY_MISMATCH: 'Pass the --tokenizer this model was trained with.',
 };
 
 /** Messages for those who call the library, said again for those at the command line. */
+const withToken = ({ message }: RwkvError): string =>
+  message.replace('pass `token`', 'set HF_TOKEN to an access token');
 const rewordings: Readonly<Record<string, (error: RwkvError) => string>> = {
+  ACCESS_DENIED: withToken,
+  GATED: withToken,
   TOKENIZER_REQUIRED: ({ expected }) => {
     const wanted =
       expected === 'world'
@@ -112,7 +118,8 @@ function describeTyped(error: RwkvError): Failure {
   let exitCode: ExitCode = exitCodes.input;
   if (optionMistake) exitCode = exitCodes.usage;
   else if (backendCodes.has(error.code)) exitCode = exitCodes.backend;
-  else if (error.code === 'SINK_FAILED') exitCode = exitCodes.failed;
+  else if (error.code === 'SINK_FAILED' || error.code.startsWith('STORAGE_'))
+    exitCode = exitCodes.failed;
   const message = rewordings[error.code]?.(error) ?? error.message;
   const hint = hints[error.code];
   const separator = message.includes('\n') ? '\n' : ' ';

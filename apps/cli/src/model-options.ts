@@ -1,17 +1,25 @@
 /** The options that every command with a model shares, and opening the model by them. */
+import { fileURLToPath } from 'node:url';
 import type { Backend, HostWeight } from '@rwkv-ts/backend';
 import { demoModel } from '@rwkv-ts/demo-model';
-import { type LoadModelOptions, loadModel, type Model } from '@rwkv-ts/generate';
+import { type LoadModelOptions, loadModel, type Model, type WeightCache } from '@rwkv-ts/generate';
+import type { ResolvedModel } from '@rwkv-ts/hub';
 import { fileSource } from '@rwkv-ts/weights/node';
 import { type Command, Option } from 'commander';
 import { parseAdapter } from './adapters.js';
 import { type BackendSettings, createBackend } from './backends.js';
 import { collect, collectOverride, folderName, integer } from './option-values.js';
-import { defaultPackedFolder, packedCache } from './packed-cache.js';
+import {
+  defaultPackedFolder,
+  packedCache,
+  type PackedCacheOptions,
+  type PackedSource,
+} from './packed-cache.js';
+import { addCacheOptions, type CacheOptions, openReference } from './remote-models.js';
 import type { Terminal } from './terminal.js';
 import { openTokenizer } from './tokenizers.js';
 
-export interface ModelOptions extends BackendSettings {
+export interface ModelOptions extends BackendSettings, CacheOptions {
   readonly model?: string;
   readonly tokenizer?: string;
   readonly backend: string;
@@ -57,6 +65,7 @@ export function addModelOptions(command: Command): Command {
       'a FILE (rwkv_vocab_v20230424.txt or tokenizer.json), 20b or bytes (default: the one in the model file; bytes for 256 tokens)',
     )
     .option('--backend <name>', 'what computes; `rwkv doctor` lists them', 'auto');
+  addCacheOptions(command);
   return addBackendSettings(command)
     .addOption(
       new Option(
@@ -127,21 +136,11 @@ async function openModelOn(
     options.initialState === undefined ? undefined : await fileSource(options.initialState);
   const name = options.model ?? demoModelName;
   const weightBytes = new Map<string, number>();
-  const source = options.model ?? demoModel.url;
-  const weightCache =
-    options.packedCache === true || options.packedFolder !== undefined
-      ? await packedCache({
-          backend,
-          folder: options.packedFolder ?? defaultPackedFolder(),
-          source: {
-            model: source,
-            adapters: options.adapter ?? [],
-            overrides: options.override ?? {},
-          },
-          terminal,
-          weightBytes,
-        })
-      : undefined;
+  const source =
+    options.model === undefined
+      ? demoModel.url
+      : await openReference(options.model, options, terminal);
+  const weightCache = await weightCacheOf(source, { backend, options, terminal, weightBytes });
   using progress = terminal.progress('Loading');
   const model = await loadModel(source, {
     ...loading,
@@ -168,6 +167,36 @@ async function openModelOn(
       await backend[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Where `--packed-cache` keeps the weights, if it is given. Closes the model when it fails. */
+async function weightCacheOf(
+  source: ResolvedModel | URL,
+  {
+    options,
+    ...rest
+  }: { options: ModelOptions } & Pick<PackedCacheOptions, 'backend' | 'terminal' | 'weightBytes'>,
+): Promise<WeightCache | undefined> {
+  if (options.packedCache !== true && options.packedFolder === undefined) return undefined;
+  const { adapter: adapters = [], override: overrides = {} } = options;
+  try {
+    return await packedCache({
+      ...rest,
+      folder: options.packedFolder ?? defaultPackedFolder(),
+      source: { ...filesOf(source), adapters, overrides },
+    });
+  } catch (error) {
+    if (!(source instanceof URL)) await source[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** The model's file on this machine, and what else it consists of there; nothing where it is read over the network. */
+function filesOf(source: ResolvedModel | URL): Pick<PackedSource, 'model' | 'parts'> {
+  if (source instanceof URL) return { model: fileURLToPath(source) };
+  const [, ...others] = source.cached ?? [];
+  const parts = others.map(({ path }) => path).filter((path) => path !== undefined);
+  return source.path === undefined ? { parts } : { model: source.path, parts };
 }
 
 /** The same backend, which tells every weight before it takes it. */

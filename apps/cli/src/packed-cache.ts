@@ -2,12 +2,10 @@
 import { createHash } from 'node:crypto';
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { dirname, join, resolve } from 'node:path';
 import { type Backend, RwkvError, type Weights } from '@rwkv-ts/backend';
 import { addonInformation } from '@rwkv-ts/backend-cpu';
 import type { CachedWeights, WeightCache } from '@rwkv-ts/generate';
-import { parseReference } from '@rwkv-ts/hub';
 import { packingBackend } from './backends.js';
 import { describeFailure, isAbort } from './failure.js';
 import { makeFolder } from './make-folder.js';
@@ -15,7 +13,10 @@ import type { Terminal } from './terminal.js';
 
 /** What the weights are made of. */
 export interface PackedSource {
-  readonly model: string | URL;
+  /** The path of its file; none where it is not on this machine. */
+  readonly model?: string;
+  /** Paths of the files it consists of besides, where they do not lie beside it. */
+  readonly parts?: readonly string[];
   /** As `--adapter` and `--override` have them. */
   readonly adapters: readonly string[];
   readonly overrides: Readonly<Record<string, number | string>>;
@@ -35,6 +36,8 @@ export function defaultPackedFolder(
   platform: string = process.platform,
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): string {
+  const moved = environment['RWKV_TS_CACHE'] ?? '';
+  if (moved !== '') return resolve(moved, 'packed');
   const home = homedir();
   const caches =
     platform === 'win32'
@@ -58,7 +61,7 @@ export async function packedCache(options: PackedCacheOptions): Promise<WeightCa
     terminal.warn(`${backend.name} packs no weights, so there is nothing to keep.`);
     return undefined;
   }
-  const model = await localPath(source.model);
+  const { model } = source;
   if (model === undefined) {
     terminal.warn('packed weights are kept of files on this machine only; this model is not one.');
     return undefined;
@@ -112,18 +115,10 @@ async function adopt(
   }
 }
 
+/** Also where the folder is a file, which saving then tells. */
 function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
-}
-
-async function localPath(model: string | URL): Promise<string | undefined> {
-  if (model instanceof URL) return model.protocol === 'file:' ? fileURLToPath(model) : undefined;
-  const parsed = parseReference(model);
-  if (parsed.kind === 'path') {
-    return parsed.path.startsWith('file:') ? fileURLToPath(parsed.path) : parsed.path;
-  }
-  const isPlain = parsed.kind === 'repository' && !parsed.explicit;
-  return isPlain && (await factsOf(model)) !== undefined ? model : undefined;
+  if (!(error instanceof Error) || !('code' in error)) return false;
+  return error.code === 'ENOENT' || error.code === 'ENOTDIR';
 }
 
 /** Another one whenever the weights or their layout could be others; undefined where there is no model file. */
@@ -136,6 +131,7 @@ async function keyOf(model: string, source: PackedSource): Promise<string | unde
     packedVersion,
     file,
     beside: await besides(model),
+    parts: await Promise.all((source.parts ?? []).map(factsOf)),
     adapters: await Promise.all(
       source.adapters.map(async (text) => [text, ...(await filesOfAdapter(text))]),
     ),

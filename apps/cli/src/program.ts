@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { addBench } from './commands/bench.js';
+import { addCache } from './commands/cache.js';
 import { addChat } from './commands/chat.js';
 import { addConvert } from './commands/convert.js';
 import { addDoctor } from './commands/doctor.js';
@@ -46,11 +47,12 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 3 unusable input,
     addPerplexity,
     addBench,
     addDoctor,
+    addCache,
   ]) {
     add(program, terminal);
   }
   // Settings are inherited only by commands made after them, so each gets its own.
-  for (const command of program.commands)
+  for (const command of program.commands.flatMap((each) => [each, ...each.commands]))
     command
       .exitOverride()
       .configureHelp(help)

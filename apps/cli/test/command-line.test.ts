@@ -13,6 +13,7 @@ const commands = [
   'perplexity',
   'bench',
   'doctor',
+  'cache',
 ];
 
 describe('help', () => {

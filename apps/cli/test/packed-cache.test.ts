@@ -96,10 +96,11 @@ describe.skipIf(nativeInstructions.length === 0)('with the native addon (not bui
   });
 
   it('where nothing can be written, that is a warning', async () => {
-    const result = await generate('--packed-folder', join(model, 'below'));
-    expect(result.code).toBe(0);
-    expect(result.stderr).toMatch(/^warning: .*\n$|^(?:warning: .*\n){2}$/);
-    expect(result.stderr).toContain('the packed weights are not kept');
+    for (const place of [model, join(model, 'below')]) {
+      const result = await generate('--packed-folder', place);
+      expect(result.code).toBe(0);
+      expect(result.stderr).toMatch(/^warning: the packed weights are not kept: [^\n]*\n$/);
+    }
   });
 });
 

@@ -1,6 +1,5 @@
 /** `rwkv convert`: any readable layout to safetensors or GGUF, with quantisation. */
 import { stat } from 'node:fs/promises';
-import { resolveModel } from '@rwkv-ts/hub';
 import { worldTokenizerToGguf } from '@rwkv-ts/tokenizer';
 import {
   ggufFormats,
@@ -19,13 +18,14 @@ import { parseAdapter } from '../adapters.js';
 import { InputError, UsageError } from '../failure.js';
 import { collect, collectOverride } from '../option-values.js';
 import { checkOutput } from '../output-file.js';
+import { addCacheOptions, type CacheOptions, openReference } from '../remote-models.js';
 import { humanBytes } from '../sizes.js';
 import type { Terminal } from '../terminal.js';
 import { openTokenizer } from '../tokenizers.js';
 
 type Target = 'safetensors' | 'fla' | 'gguf';
 
-interface ConvertOptions {
+interface ConvertOptions extends CacheOptions {
   readonly to?: Target;
   readonly format?: WeightFormat;
   readonly tokenizer?: string;
@@ -38,7 +38,7 @@ interface ConvertOptions {
 const formats = formatNames.filter(isWeightFormat);
 
 export function addConvert(program: Command, terminal: Terminal): void {
-  program
+  const command = program
     .command('convert')
     .summary('any readable layout to safetensors or GGUF')
     .description(
@@ -70,7 +70,8 @@ export function addConvert(program: Command, terminal: Terminal): void {
         'correct a field of the configuration; repeatable',
       ).argParser(collectOverride),
     )
-    .option('--force', 'replace an existing output')
+    .option('--force', 'replace an existing output');
+  addCacheOptions(command)
     .option('--json', 'what was written, for machines')
     .addHelpText(
       'after',
@@ -102,7 +103,7 @@ async function convert({
     throw new InputError(`${output} exists already; --force replaces it.`);
   const { signal } = terminal;
   const adapters = await Promise.all((options.adapter ?? []).map(parseAdapter));
-  await using source = await resolveModel(input, { signal });
+  await using source = await openReference(input, options, terminal);
   await using model = await openModel(source, {
     adapters,
     signal,

@@ -1,7 +1,6 @@
 /** `rwkv inspect`: what is in a file, does it fit, and if it is refused, why. */
 import { totalmem } from 'node:os';
 import type { StateSpec } from '@rwkv-ts/backend';
-import { resolveModel } from '@rwkv-ts/hub';
 import { buildProgram, type RwkvConfig } from '@rwkv-ts/model';
 import { tokenizerFor } from '@rwkv-ts/tokenizer';
 import {
@@ -16,18 +15,19 @@ import { type Command, Option } from 'commander';
 import { describeFailure, ExitError, type Failure } from '../failure.js';
 import { exitCodes } from '../exit-codes.js';
 import { collectOverride } from '../option-values.js';
+import { addCacheOptions, type CacheOptions, peekReference } from '../remote-models.js';
 import { humanBytes, humanCount } from '../sizes.js';
 import { table } from '../table.js';
 import type { Terminal } from '../terminal.js';
 
-interface InspectOptions {
+interface InspectOptions extends CacheOptions {
   readonly override?: Readonly<Record<string, number | string>>;
   readonly tensors?: true;
   readonly json?: true;
 }
 
 export function addInspect(program: Command, terminal: Terminal): void {
-  program
+  const command = program
     .command('inspect')
     .summary('what is in a file, and does it fit')
     .description(
@@ -40,7 +40,8 @@ export function addInspect(program: Command, terminal: Terminal): void {
         'correct a field of the configuration; repeatable',
       ).argParser(collectOverride),
     )
-    .option('--tensors', 'list every tensor')
+    .option('--tensors', 'list every tensor');
+  addCacheOptions(command)
     .option('--json', 'everything, for machines')
     .addHelpText('after', '\nExample:\n  rwkv inspect rwkv7-g1-1.5b.pth --tensors')
     .action(async (reference: string, options: InspectOptions) => {
@@ -57,7 +58,7 @@ async function inspect({
   options: InspectOptions;
   terminal: Terminal;
 }): Promise<void> {
-  await using source = await resolveModel(reference, { signal: terminal.signal });
+  await using source = await peekReference(reference, options, terminal);
   await using raw = await openRawFile(source, {
     signal: terminal.signal,
     siblings: (name) => source.openSibling(name),
