@@ -49,6 +49,22 @@ function watched(content: Uint8Array): ByteSource & { disposed: number } {
   };
 }
 
+it('takes what resolveModel made, looks beside it, and disposes of it', async () => {
+  const source = watched(bytes);
+  const asked: string[] = [];
+  const resolved = Object.assign(source, {
+    openSibling: async (name: string) => {
+      asked.push(name);
+      return memorySource(new TextEncoder().encode('{"model_type":"rwkv7"}'), { name });
+    },
+  });
+  await using model = await loadModel(resolved, { backend: reference, slots: 1 });
+  expect(asked).toEqual(['config.json']);
+  expect(source.disposed).toBeGreaterThan(0);
+  const { text } = await model.generate('In the', greedy);
+  expect(text).toBe((await loaded.generate('In the', greedy)).text);
+});
+
 describe('loadModel', () => {
   it('writes scripture', async () => {
     const result = await loaded.generate('In the beginning God ', { ...greedy, maxTokens: 40 });

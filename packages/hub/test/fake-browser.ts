@@ -11,6 +11,8 @@ export interface FakeBrowser extends BrowserStorage {
   quota: number;
   /** Only workers have access handles. */
   inWorker: boolean;
+  /** Browsers differ: onto existing files too, not onto them, or not at all. */
+  moves: 'always' | 'to free names' | 'never';
   /** The user allows no storage. */
   denied: boolean;
   /** After so many bytes, writing stops, in one of the two ways that browsers have. */
@@ -67,6 +69,17 @@ export function fakeBrowser(): FakeBrowser {
   }
 
   function fileHandle(path: string): unknown {
+    const move = async (parent: { path: string }, name: string): Promise<unknown> => {
+      const file = files.get(path);
+      const target = join(parent.path, name);
+      if (file === undefined) return missing();
+      if (browser.moves === 'to free names' && files.has(target)) {
+        throw new DOMException('there is one', 'InvalidModificationError');
+      }
+      files.delete(path);
+      files.set(target, file);
+      return undefined;
+    };
     return {
       kind: 'file',
       getFile: async () => {
@@ -78,18 +91,13 @@ export function fakeBrowser(): FakeBrowser {
         ? { createSyncAccessHandle: async () => accessOf(files.get(path)!) }
         : {}),
       createWritable: async () => ({
-        write: async (bytes: Uint8Array<ArrayBuffer>) => {
-          files.set(path, { bytes: Uint8Array.from(bytes), modified: ++clock, locked: false });
+        write: async (content: Blob) => {
+          const bytes = new Uint8Array(await content.arrayBuffer());
+          files.set(path, { bytes, modified: ++clock, locked: false });
         },
         close: async () => undefined,
       }),
-      move: async (parent: { path: string }, name: string) => {
-        const file = files.get(path);
-        if (file === undefined) return missing();
-        files.delete(path);
-        files.set(join(parent.path, name), file);
-        return undefined;
-      },
+      ...(browser.moves === 'never' ? {} : { move }),
     };
   }
 
@@ -132,6 +140,7 @@ export function fakeBrowser(): FakeBrowser {
   const browser: FakeBrowser = {
     quota: 10e6,
     inWorker: true,
+    moves: 'always',
     denied: false,
     fail: undefined,
     used,

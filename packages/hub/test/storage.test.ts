@@ -113,10 +113,18 @@ describe('a disk', () => {
     expect(await setup.cache.clear()).toBe(model.length);
   });
 
-  it('that loses the record of a file gets it again', async () => {
+  it('that lost the record of a file hashes it, and keeps it where it is right', async () => {
     await expectModel();
     await rm(join(setup.folder, 'records'), { recursive: true });
     await expectModel();
+    expect(setup.hub.downloads()).toHaveLength(1);
+    const file = (await setup.cache.list())[0]!.files[0];
+    const damaged = Uint8Array.from(model);
+    damaged[5]! ^= 1;
+    await writeFile(file!.path!, damaged);
+    await rm(join(setup.folder, 'records'), { recursive: true });
+    await expectModel();
+    expect(setup.hub.downloads()).toHaveLength(2);
     expect(await setup.stored()).toEqual(['model.pth']);
   });
 });
@@ -233,6 +241,15 @@ describe("a browser's file system", () => {
     expect(await cache.persist()).toBe(true);
     expect(await cache.remove(held!.id)).toBe(model.length);
     expect(browser.paths().filter((path) => path.includes('model.pth'))).toEqual([]);
+    expect(browser.openHandles()).toBe(0);
+  });
+
+  it.each(['to free names', 'never'] as const)('may move files %s', async (moves) => {
+    browser.moves = moves;
+    await expectModel(options);
+    await expectModel({ ...options, offline: true });
+    expect(await options.cache!.verify(name)).toMatchObject([{ intact: true }]);
+    expect(browser.paths().filter((path) => /\.(?:part|new)$/.test(path))).toEqual([]);
     expect(browser.openHandles()).toBe(0);
   });
 

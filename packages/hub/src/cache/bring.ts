@@ -7,7 +7,8 @@ import { type CacheContext, networkOf } from './context.js';
 import { fetchFile } from './fetch-file.js';
 import { isUntouched } from './listing.js';
 import type { FetchFileOptions, RemoteFile } from './model-cache.js';
-import { type FileRecord, idOf, parseRecord, recordPath } from './record.js';
+import { type FileRecord, idOf, newRecord, parseRecord, recordPath } from './record.js';
+import type { CacheStorage } from './storage.js';
 
 /** The record of the file, once it is here and verified. */
 export async function bring(
@@ -55,7 +56,8 @@ async function settle(
   { storage }: CacheContext,
   { file, options, record }: Omit<Held, 'record'> & { record: FileRecord | undefined },
 ): Promise<FileRecord | undefined> {
-  if (record?.verified === undefined || (await isUntouched(storage, record))) return record;
+  if (record === undefined) return adopt(storage, { file, options });
+  if (record.verified === undefined || (await isUntouched(storage, record))) return record;
   const checked =
     record.damaged === true
       ? record
@@ -77,6 +79,18 @@ async function settle(
     options.onNotice?.({ code: 'REPAIRED', message });
   }
   return checked;
+}
+
+/** A whole file whose record was lost counts if its hash is right. */
+async function adopt(
+  storage: CacheStorage,
+  { file, options }: Omit<Held, 'record'>,
+): Promise<FileRecord | undefined> {
+  const record = newRecord(file);
+  if (record.hash === undefined || record.size === undefined) return undefined;
+  const facts = await storage.facts(record.path);
+  if (facts?.size !== record.size) return undefined;
+  return checkFile(storage, record, { signal: options.signal });
 }
 
 /** Whether a verified file is still what its address stands for. */

@@ -51,7 +51,8 @@ export async function checkFile(
     await hashInto(hasher, { source, length: facts.size }, options);
     if (hasher.digest() === record.hash.value) {
       const at = record.verified?.at ?? Date.now();
-      checked = { ...record, damaged: undefined, verified: { modified: facts.modified, at } };
+      const verified = { modified: facts.modified, at };
+      checked = { ...record, durable: facts.size, damaged: undefined, verified };
     }
   }
   await storage.write(recordPath(record.id), encodeRecord(checked));

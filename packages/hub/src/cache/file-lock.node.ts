@@ -4,7 +4,7 @@
  * is no longer renewed.
  */
 import { randomUUID } from 'node:crypto';
-import { open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import { open, readFile, readlink, rename, rm, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { abortedError } from '../errors.js';
 import type { LockOptions } from './storage.js';
@@ -24,7 +24,7 @@ export async function fileLock(
   path: string,
   { wait, signal, onWait }: LockOptions,
 ): Promise<AsyncDisposable | undefined> {
-  const me: Holder = { process: process.pid, host: hostname(), token: randomUUID() };
+  const me: Holder = { process: process.pid, host: await hostName(), token: randomUUID() };
   for (let told = false; ;) {
     if (await take(path, me)) return held(path, me);
     if (await dropStale(path)) continue;
@@ -72,7 +72,7 @@ async function dropStale(path: string): Promise<boolean> {
   if (facts === undefined) return true;
   const holder = await holderOf(path);
   const age = Date.now() - facts.mtimeMs;
-  if (!isGone(holder, age)) return false;
+  if (!(await isGone(holder, age))) return false;
   // Renamed first: of two that find it stale, only one gets it, and a lock taken anew meanwhile is put back.
   const aside = `${path}.${randomUUID()}`;
   const moved = await rename(path, aside).then(
@@ -86,17 +86,23 @@ async function dropStale(path: string): Promise<boolean> {
   return !wasFresh;
 }
 
-function isGone(holder: Holder | undefined, age: number): boolean {
+async function isGone(holder: Holder | undefined, age: number): Promise<boolean> {
   // Without a holder it is being written this moment, or its writer died at it.
   if (holder === undefined) return age > renewMilliseconds;
   if (age > staleMilliseconds) return true;
-  if (holder.host !== hostname()) return false;
+  if (holder.host !== (await hostName())) return false;
   try {
     process.kill(holder.process, 0);
     return false;
   } catch (error) {
     return isCode(error, 'ESRCH');
   }
+}
+
+/** Where process numbers mean the same: containers on one machine may share a folder and a name, and not these. */
+async function hostName(): Promise<string> {
+  const space = await readlink('/proc/self/ns/pid').catch(() => '');
+  return `${hostname()} ${space}`.trim();
 }
 
 async function holderOf(path: string): Promise<Holder | undefined> {

@@ -170,30 +170,53 @@ async function openFile(
 /** Through a second file, so that a closed tab leaves the old one whole. */
 async function replaceSmall(tree: Tree, path: string, bytes: Uint8Array): Promise<void> {
   const fresh = `${path}.new`;
-  const handle = await tree.file(fresh, { create: true });
-  if (handle?.createSyncAccessHandle !== undefined) {
-    const access = await handle.createSyncAccessHandle();
-    try {
-      access.truncate(0);
-      writeAll(access, bytes, 0);
-      access.flush();
-    } finally {
-      access.close();
-    }
-  } else {
-    const stream = await handle!.createWritable();
-    await stream.write(bytes as Uint8Array<ArrayBuffer>);
-    await stream.close();
-  }
+  await writeWhole((await tree.file(fresh, { create: true }))!, new Blob([bytes as BlobPart]));
   await moveFile(tree, fresh, path);
 }
 
+/** Pages without access handles have streams, which write a copy that `close` puts in place. */
+async function writeWhole(handle: FileHandle, content: Blob): Promise<void> {
+  if (handle.createSyncAccessHandle === undefined) {
+    const stream = await handle.createWritable();
+    await stream.write(content);
+    await stream.close();
+    return;
+  }
+  const access = await handle.createSyncAccessHandle();
+  try {
+    access.truncate(0);
+    for (let offset = 0; offset < content.size; offset += copyBytes) {
+      const piece = await content.slice(offset, offset + copyBytes).arrayBuffer();
+      writeAll(access, new Uint8Array(piece), offset);
+    }
+    access.flush();
+  } finally {
+    access.close();
+  }
+}
+
+const copyBytes = 4 * 1024 * 1024;
+
 async function moveFile(tree: Tree, from: string, to: string): Promise<void> {
   const parts = to.split('/');
+  const name = parts.at(-1)!;
   const parent = await tree.folder(parts.slice(0, -1).join('/'), { create: true });
   const handle = await tree.file(from);
   if (handle === undefined || parent === undefined) throw new Error(`${from} has gone away`);
-  await handle.move!(parent, parts.at(-1)!);
+  if (handle.move === undefined) {
+    // Old browsers: a copy, which for a moment takes the room twice.
+    await writeWhole((await tree.file(to, { create: true }))!, await handle.getFile());
+    await tree.remove(from);
+    return;
+  }
+  try {
+    await handle.move(parent, name);
+  } catch (error) {
+    // Not every browser moves onto a file that is there.
+    if ((await present(parent.getFileHandle(name))) === undefined) throw error;
+    await parent.removeEntry(name);
+    await handle.move(parent, name);
+  }
 }
 
 async function openAppender(

@@ -41,7 +41,7 @@ interface Progress {
 }
 
 /** Bytes or milliseconds between flushes, whichever comes first: what a crash can cost. */
-const checkpointBytes = 16 * 1024 * 1024;
+const checkpointBytes = 64 * 1024 * 1024;
 const checkpointMilliseconds = 5_000;
 /** A try that brings this much was no failure, whatever ended it. */
 const progressBytes = 1024 * 1024;
