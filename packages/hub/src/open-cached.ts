@@ -42,8 +42,11 @@ export async function openCached(
 ): Promise<OpenedModel> {
   const progress = sharedProgress(options.onProgress);
   const fetchOptions = fetchOptionsOf(options);
-  const download = (one: RemoteFile): Promise<CachedFile> =>
-    cache.download(one, { ...fetchOptions, onProgress: progress.of(one) });
+  const download = async (one: RemoteFile): Promise<CachedFile> => {
+    const held = await cache.download(one, { ...fetchOptions, onProgress: progress.of(one) });
+    progress.finish(one, held);
+    return held;
+  };
   const partOf = idOf(file);
   const asPart = (part: RemoteFile): RemoteFile => ({ ...part, model: file.model, partOf });
   const name = file.place.at(-1) ?? '';
@@ -126,6 +129,10 @@ function sharedProgress(tell: ((progress: DownloadProgress) => void) | undefined
   return {
     expect: (expected: readonly RemoteFile[]) => {
       for (const file of expected) files.set(idOf(file), { done: 0, total: file.size ?? 0 });
+    },
+    /** What was here already tells nothing by itself, and counts. */
+    finish: (file: RemoteFile, { received }: CachedFile) => {
+      files.set(idOf(file), { done: received, total: received });
     },
     of:
       (file: RemoteFile) =>

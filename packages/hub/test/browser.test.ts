@@ -156,6 +156,8 @@ describe.skipIf(executablePath === undefined)('a cache in a browser', () => {
     expect(typeof (await tab.evaluate(() => page.cache().persist()))).toBe('boolean');
     const verified = await call(tab, { method: 'verify' });
     expect(verified.value).toMatchObject([{ intact: true }]);
+    const checked = await tab.evaluate((model) => page.cache().verify(model), reference);
+    expect(checked).toMatchObject([{ intact: true }]);
     const freed = await tab.evaluate((id) => page.cache().remove(id), listed[0]!.id);
     expect(freed).toBe(model.length);
     expect((await call(tab, { method: 'list' })).value).toEqual([]);

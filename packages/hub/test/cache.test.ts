@@ -218,6 +218,28 @@ describe('a model of several files', () => {
     expect(await cache.list()).toEqual([]);
   });
 
+  it('goes on with the shards that are missing, and counts those that are here', async () => {
+    hub.handler = (request, response, behave) => {
+      if (request.url?.includes('m-2') === true) response.writeHead(404).end();
+      else behave();
+    };
+    expect((await expectFailure(downloadModel(sharded, options))).code).toBe('NOT_FOUND');
+    expect((await cache.list())[0]).toMatchObject({
+      name: sharded,
+      received: 50_000 + index.length,
+    });
+    hub.handler = undefined;
+    hub.seen.length = 0;
+    const seen: DownloadProgress[] = [];
+    await downloadModel(sharded, { ...options, onProgress: (one) => seen.push(one) });
+    expect(hub.downloads().map(({ path }) => path.split('/').at(-1))).toEqual([
+      'm-2.safetensors',
+      'config.json',
+    ]);
+    const last = seen.filter(({ file }) => file.endsWith('m-2.safetensors')).at(-1)!;
+    expect([last.done, last.total]).toEqual([110_000 + index.length, 110_000 + index.length]);
+  });
+
   it('says which shard is missing', async () => {
     hub.repositories.get('owner/sharded')!.delete('sub/m-2.safetensors');
     const error = await expectFailure(downloadModel(sharded, options));
@@ -251,6 +273,18 @@ describe('a URL in the cache', () => {
     expect(listed).toHaveLength(1);
     expect(listed[0]!.name).toBe(`${hub.url}/dir/a%20file.gguf`);
     expect(JSON.stringify(listed)).not.toContain('secret');
+  });
+
+  it('stays when its new version cannot be had', async () => {
+    await read();
+    hub.files.set('/dir/a file.gguf', { bytes: sample(1000, 9), etag: '"2"' });
+    let asked = 0;
+    hub.handler = (_request, response, behave) => {
+      if (asked++ === 0) behave();
+      else response.writeHead(403).end();
+    };
+    expect((await expectFailure(read())).code).toBe('ACCESS_DENIED');
+    expect(Buffer.compare(await read({ offline: true }), model)).toBe(0);
   });
 
   it('opens when its server is away, and says so', async () => {

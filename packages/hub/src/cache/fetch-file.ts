@@ -5,7 +5,14 @@ import { hashInto } from './check-file.js';
 import { type CacheContext, networkOf } from './context.js';
 import type { Hasher } from './content-hash.js';
 import type { DownloadPhase, FetchFileOptions, RemoteFile } from './model-cache.js';
-import { type FileRecord, encodeRecord, newRecord, partSuffix, recordPath } from './record.js';
+import {
+  type FileRecord,
+  encodeRecord,
+  idOf,
+  newRecord,
+  partSuffix,
+  recordPath,
+} from './record.js';
 import type { CacheStorage } from './storage.js';
 
 export interface FetchTask {
@@ -23,19 +30,28 @@ export async function fetchFile(context: CacheContext, task: FetchTask): Promise
   const { file, options } = task;
   if (options.offline === true) throw notHere(file);
   const part = await begin(storage, task);
-  const resumed = part.offset > 0;
   try {
     return await transfer(context, { file, options, part });
   } catch (error) {
-    if (!(error instanceof HubError) || error.code !== 'HASH_MISMATCH') throw error;
     // What lay here from before may have been at fault, and only that is worth another try.
-    if (!resumed) throw error;
-    return transfer(context, {
-      file,
-      options,
-      part: await begin(storage, { ...task, record: undefined }),
-    });
+    const isWrong = error instanceof HubError && error.code === 'HASH_MISMATCH';
+    if (isWrong && part.offset > 0) return fetchFile(context, { ...task, record: undefined });
+    await leaveNothing(storage, { task, path: part.path }).catch(() => undefined);
+    throw error;
   }
+}
+
+/** A download of which nothing came is as if it had not been tried: what was here before counts again. */
+async function leaveNothing(
+  storage: CacheStorage,
+  { task, path }: { task: FetchTask; path: string },
+): Promise<void> {
+  const facts = await storage.facts(path);
+  if (facts !== undefined && facts.size > 0) return;
+  await storage.remove(path);
+  const record = recordPath(idOf(task.file));
+  if (task.record?.verified === undefined) await storage.remove(record);
+  else await storage.write(record, encodeRecord(task.record));
 }
 
 interface Part {
