@@ -13,7 +13,7 @@ import {
   resolveModel,
 } from '../src/index.node.js';
 import { expectFailure } from './expect-failure.js';
-import { type TestHub, sample, sha256, startTestHub } from './test-hub.js';
+import { type TestHub, commit, sample, sha256, startTestHub } from './test-hub.js';
 
 const model = sample(300_000);
 const name = 'owner/repo:model.pth';
@@ -64,6 +64,7 @@ describe('a model in the cache', () => {
       {
         id: opened.cached![0]!.id,
         name,
+        reference: `${name}@${commit}`,
         received: model.length,
         size: model.length,
         state: 'verified',
@@ -96,6 +97,17 @@ describe('a model in the cache', () => {
     expect(notices[0]!.message).toContain('cccccccccccc');
     const never = await expectFailure(resolveModel('owner/repo@other', options));
     expect(never.code).toBe('OFFLINE');
+  });
+
+  it('opens by the reference that is listed, whatever it was asked for by', async () => {
+    hub.commits.set('v1', 'f'.repeat(40));
+    await bytesOf(resolveModel('owner/repo@v1', options));
+    const [held] = await cache.list();
+    expect(held!.reference).toBe(`${name}@${'f'.repeat(40)}`);
+    const unknown = await expectFailure(resolveModel(name, { ...options, offline: true }));
+    expect(unknown.code).toBe('OFFLINE');
+    const read = await bytesOf(resolveModel(held!.reference, { ...options, offline: true }));
+    expect(Buffer.compare(read, model)).toBe(0);
   });
 
   it('stays when its branch moves and its bytes do not', async () => {

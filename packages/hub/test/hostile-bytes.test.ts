@@ -311,7 +311,7 @@ describe('any mixture of all that', () => {
           await setup.expectModel();
         },
       ),
-      { numRuns: 40 },
+      { numRuns: 25 },
     );
   });
 });

@@ -115,7 +115,10 @@ async function openAppender(root: string, path: string, offset: number): Promise
     return open(path, 'r+');
   });
   let position = offset;
-  await handle.truncate(offset);
+  await handle.truncate(offset).catch(async (error: unknown) => {
+    await handle.close();
+    throw error;
+  });
   const attempt = <Result>(work: () => Promise<Result>): Promise<Result> => guard(path, work);
   return {
     write: (bytes) =>

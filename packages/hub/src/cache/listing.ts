@@ -56,9 +56,11 @@ export async function cachedModelsOf(
     [...groups].map(async ([id, group]) => {
       const files = await Promise.all(group.map((record) => cachedFileOf(storage, record)));
       const worst = Math.max(...files.map(({ state }) => states.indexOf(state)));
+      const { model: name = id, revision } = group[0] ?? {};
       return {
         id,
-        name: group[0]?.model ?? id,
+        name,
+        reference: revision === undefined ? name : `${name}@${revision}`,
         files,
         received: files.reduce((sum, { received }) => sum + received, 0),
         size: files.reduce((sum, { size, received }) => sum + (size ?? received), 0),

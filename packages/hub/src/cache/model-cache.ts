@@ -95,6 +95,8 @@ export interface CachedModel {
   readonly id: string;
   /** `owner/repository:file`, or a URL without its query. Two versions of a file have the same. */
   readonly name: string;
+  /** What opens this very version, offline too: the name with its commit. A URL's query is not kept, and missing here. */
+  readonly reference: string;
   readonly files: readonly CachedFile[];
   /** Bytes here. */
   readonly received: number;

@@ -233,7 +233,12 @@ async function openAppender(
   }
   const access = await handle.createSyncAccessHandle();
   let position = offset;
-  access.truncate(offset);
+  try {
+    access.truncate(offset);
+  } catch (error) {
+    access.close();
+    throw error;
+  }
   const attempt = <Result>(work: () => Result): Promise<Result> =>
     guard(location, async () => work());
   return {
