@@ -29,13 +29,13 @@ const platform: Platform = {
  * everything that belongs to it; without, it is read by ranges, and nothing is downloaded but what is read.
  * @throws HubError all codes; WeightsError `SOURCE_FAILED`, `CONTAINER_UNKNOWN` (a folder), `ABORTED`
  */
-export const resolveModel = createResolver(platform);
+export const resolveModel = /* @__PURE__ */ createResolver(platform);
 
 /**
  * Downloads what a reference names into `cache`, with everything that belongs to it, where it is not there yet.
  * @throws HubError all codes
  */
-export const downloadModel = createDownloader(platform);
+export const downloadModel = /* @__PURE__ */ createDownloader(platform);
 
 function localPath(path: string): string {
   if (!/^file:/i.test(path)) return path;

@@ -7,10 +7,10 @@ import { createDownloader, createResolver } from './resolver.js';
  * everything that belongs to it; without, it is read by ranges, and nothing is downloaded but what is read.
  * @throws HubError all codes; WeightsError `SOURCE_FAILED`, `ABORTED`
  */
-export const resolveModel = createResolver({});
+export const resolveModel = /* @__PURE__ */ createResolver({});
 
 /**
  * Downloads what a reference names into `cache`, with everything that belongs to it, where it is not there yet.
  * @throws HubError all codes
  */
-export const downloadModel = createDownloader({});
+export const downloadModel = /* @__PURE__ */ createDownloader({});
