@@ -4,11 +4,13 @@ import {
   type DownloadProgress,
   HubError,
   type ModelCache,
+  parseReference,
   type ResolvedModel,
   type ResolveOptions,
   resolveModel,
 } from '@rwkv-ts/hub';
 import { type Command, Option } from 'commander';
+import { UsageError } from './failure.js';
 import { folderName } from './option-values.js';
 import { humanBytes } from './sizes.js';
 import type { Terminal } from './terminal.js';
@@ -38,13 +40,20 @@ export function openCache({ cacheFolder }: Pick<CacheOptions, 'cacheFolder'>): M
   return createModelCache(cacheFolder === undefined ? {} : { folder: cacheFolder });
 }
 
-/** What the environment says of the hub, in the variables of its own tools. */
+/** What the environment says of the hub, in the variables of its own tools. @throws UsageError */
 export function hubAccess(
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): Pick<ResolveOptions, 'token' | 'hubUrl'> {
-  const { HF_TOKEN: token = '', HF_ENDPOINT: hubUrl = '' } = environment;
+  const token = environment['HF_TOKEN']?.trim() ?? '';
+  const hubUrl = environment['HF_ENDPOINT']?.trim() ?? '';
+  if (token !== '' && !/^hf_\w+$/.test(token)) {
+    throw new UsageError('HF_TOKEN is no access token of the hub: those begin with hf_.');
+  }
+  if (hubUrl !== '' && !(/^https?:/i.test(hubUrl) && URL.canParse(hubUrl))) {
+    throw new UsageError(`HF_ENDPOINT is no address of a hub: ${hubUrl}`);
+  }
   return {
-    ...(token === '' ? {} : { token: token.trim() }),
+    ...(token === '' ? {} : { token }),
     ...(hubUrl === '' ? {} : { hubUrl: hubUrl.replace(/\/+$/, '') }),
   };
 }
@@ -56,7 +65,8 @@ export async function openReference(
   terminal: Terminal,
 ): Promise<ResolvedModel> {
   const streamed = {
-    ...hubAccess(),
+    // Whoever names a file needs no hub.
+    ...(parseReference(reference).kind === 'path' ? {} : hubAccess()),
     signal: terminal.signal,
     onNotice: ({ message }: { message: string }) => {
       terminal.warn(message);
@@ -93,7 +103,7 @@ export async function peekReference(
 
 /** A bar on terminals; one line that says what is coming, and one while another process is downloading it. */
 export function downloadProgress(
-  { location }: ModelCache,
+  { location }: Pick<ModelCache, 'location'>,
   terminal: Pick<Terminal, 'note' | 'progress'>,
 ): Disposable & { tell: (progress: DownloadProgress) => void } {
   const bar = terminal.progress('Downloading');

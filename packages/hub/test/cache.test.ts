@@ -287,6 +287,16 @@ describe('a URL in the cache', () => {
     expect(JSON.stringify(listed)).not.toContain('secret');
   });
 
+  it('is told by its size alone where the server says no more', async () => {
+    hub.files.set('/dir/a file.gguf', { bytes: model });
+    await read();
+    await read();
+    expect(hub.downloads()).toHaveLength(2);
+    const changed = sample(1000, 9);
+    hub.files.set('/dir/a file.gguf', { bytes: changed });
+    expect(Buffer.compare(await read(), changed)).toBe(0);
+  });
+
   it('stays when its new version cannot be had', async () => {
     await read();
     hub.files.set('/dir/a file.gguf', { bytes: sample(1000, 9), etag: '"2"' });
