@@ -9,6 +9,7 @@ import { type Candidate, Graph, matrixValues, type Node } from './encode/graph.j
 import { fieldValues, place, type PlacedParameter, type Placement } from './encode/place.js';
 import { schedule } from './encode/schedule.js';
 import type { Engine } from './engine.js';
+import { requireLive } from './errors.js';
 import { headerSize } from './header.js';
 import { activationCode } from './kernels/math.js';
 import { parameterShader } from './kernels/parameter.js';
@@ -101,6 +102,8 @@ export async function compileProgram(engine: Engine, options: CompileOptions): P
     const buffers = { arena, parameters, header, uniforms };
     const compiled = await compileNodes(engine, { ...options, nodes, placement, buffers });
     await fillParameters(engine, { weights, placement, buffers });
+    requireLive(weights.disposed, 'weights handle');
+    requireLive(options.states.disposed, 'states handle');
     context.requireSound();
     const { output } = placement;
     return {
@@ -166,7 +169,9 @@ async function compileNodes(
       values: fieldValues(node, placement),
       words: words.subarray(start, start + uniformBytes / 4),
     });
-    const own = node.matrices.map(({ weight, part }) => weights.get(weight)!.buffers[part]!);
+    const own = node.matrices.map(
+      ({ weight, part }) => weights.get(weight)!.parts[part]!.page.buffer,
+    );
     if (node.state !== undefined) own.push(states.get(node.state)!.buffer);
     const bindGroup = bindGroupOf(engine, { shader, buffers, index, own });
     const rows = rowKinds.indexOf(node.rows) as 0 | 1 | 2;
@@ -225,6 +230,8 @@ async function fillParameters(
         parameterDispatch(engine, { weights, placed, part, index, words, buffers: own }),
       ),
     );
+    // What was disposed of meanwhile goes only after what is queued, so from here on the weights stay.
+    requireLive(weights.disposed, 'weights handle');
     device.queue.writeBuffer(uniforms, 0, words);
     const encoder = device.createCommandEncoder();
     const pass = encoder.beginComputePass();
@@ -259,8 +266,8 @@ async function parameterDispatch(
   const { weights, placed, part, index, words, buffers } = parts;
   const { weight, form, repeat } = placed.parameter;
   const stored = weights.get(weight)!;
-  const { format, columns, buffers: matrices } = stored;
-  const { firstRow, rows } = stored.parts[part]!;
+  const { format, columns } = stored;
+  const { firstRow, rows, page } = stored.parts[part]!;
   const shader = parameterShader(format);
   const pipeline = await engine.context.pipeline(shader);
   const matrix = matrixValues(stored, part);
@@ -276,7 +283,7 @@ async function parameterDispatch(
     },
     words: words.subarray(start, start + uniformBytes / 4),
   });
-  const bindGroup = bindGroupOf(engine, { shader, buffers, index, own: [matrices[part]!] });
+  const bindGroup = bindGroupOf(engine, { shader, buffers, index, own: [page.buffer] });
   const y = Math.min(rows, 65_535);
   return { pipeline, bindGroup, groups: [Math.ceil(matrix.granules / 64), y, Math.ceil(rows / y)] };
 }

@@ -107,7 +107,7 @@ class GpuBackend implements WebGpuBackend {
     try {
       for await (const weight of weights) await handle.add(weight);
       // The last tensor may have come before the backend was disposed of and the end of the iteration after.
-      requireLive(handle.disposed, 'backend');
+      await handle.finish();
     } catch (error) {
       await handle[Symbol.asyncDispose]();
       throw error;
@@ -162,6 +162,10 @@ class GpuBackend implements WebGpuBackend {
     this.#making.add(kept);
     try {
       return await kept;
+    } catch (error) {
+      // What failed because its parts went with the backend.
+      this.#requireLive();
+      throw error;
     } finally {
       this.#making.delete(kept);
     }

@@ -41,7 +41,8 @@ export class WebGpuExecutable implements Executable {
     this.#states = parts.states;
     this.#limits = parts.limits;
     this.#compiled = parts.compiled;
-    this.#readBack = new ReadBack(engine.context, parts.compiled.holding);
+    const { holding } = parts.compiled;
+    this.#readBack = new ReadBack(engine.context, { holding, mostIdle: 8, what: 'A step’s rows' });
     this.#batchContext = {
       ...batchBounds(parts.program),
       slots: parts.states.slots,
@@ -94,19 +95,20 @@ export class WebGpuExecutable implements Executable {
     const { header, headerWords, arena, outputOffset, outputStride, outputWidth } = this.#compiled;
     const rows = batch.wanted.length;
     const bytes = 4 * rows * outputStride;
-    const slot = rows > 0 ? this.#readBack.take(bytes) : undefined;
+    const staging = rows > 0 ? this.#readBack.take(stagingBytes(bytes)) : undefined;
     const { device } = context;
     device.queue.writeBuffer(header, 0, headerWords, 0, writeHeader(headerWords, batch));
     const encoder = device.createCommandEncoder();
     this.#encode(encoder, batch);
-    if (slot) encoder.copyBufferToBuffer(arena, outputOffset, slot.buffer, 0, bytes);
+    if (staging) encoder.copyBufferToBuffer(arena, outputOffset, staging, 0, bytes);
     device.queue.submit([encoder.finish()]);
     const { output } = batch;
     let result: Float32Array = new Float32Array(0);
     try {
-      if (!slot) await context.idle();
+      if (!staging) await context.idle();
       else {
-        await this.#readBack.read(slot, bytes, (numbers) => {
+        await this.#readBack.read(staging, bytes, (mapped) => {
+          const numbers = new Float32Array(mapped);
           const count = rows * outputWidth;
           const fits = output instanceof Float32Array && output.length >= count;
           result = fits ? output.subarray(0, count) : new Float32Array(count);
@@ -150,6 +152,9 @@ export class WebGpuExecutable implements Executable {
     requireLive(this.#states.disposed, 'states handle of the executable');
   }
 }
+
+/** Powers of two, so that steps of other numbers of rows find a buffer that fits. */
+const stagingBytes = (bytes: number): number => 2 ** Math.ceil(Math.log2(Math.max(256, bytes)));
 
 function variantFor(variants: readonly CompiledVariant[], count: number): CompiledVariant {
   for (const variant of variants) if (count <= variant.mostRows) return variant;

@@ -54,6 +54,13 @@ export class Holding {
     this.#buffers.add(buffer);
   }
 
+  /** Destroys a buffer that was kept, of which `bytes` were counted, after what is queued has used it. */
+  drop(buffer: GPUBuffer, bytes = buffer.size): void {
+    if (!this.#buffers.delete(buffer)) return;
+    this.give(bytes);
+    buffer.destroy();
+  }
+
   /** Destroys every buffer, which waits for nobody: queued work must be done. */
   release(): void {
     for (const buffer of this.#buffers) buffer.destroy();

@@ -2,52 +2,59 @@ import { bufferUsage, mapModeRead } from './device/constants.js';
 import type { DeviceContext } from './device/device-context.js';
 import type { Holding } from './memory.js';
 
-interface Slot {
-  readonly buffer: GPUBuffer;
-  readonly bytes: number;
+export interface ReadBackOptions {
+  readonly holding: Holding;
+  /** Buffers that are kept while nobody waits for them. */
+  readonly mostIdle: number;
+  /** For people. */
+  readonly what: string;
 }
 
 /**
- * Mapped buffers that rows come back through, used in turns: a step takes the smallest idle one that holds its rows, and
- * only more steps at a time than ever before make a new one.
+ * Mapped buffers that results come back through, used in turns: a result takes the smallest idle one that holds it, and
+ * only more of them at a time than ever before make a new one.
  */
 export class ReadBack {
   readonly #context: DeviceContext;
-  readonly #holding: Holding;
-  readonly #idle: Slot[] = [];
+  readonly #options: ReadBackOptions;
+  readonly #idle: GPUBuffer[] = [];
 
-  constructor(context: DeviceContext, holding: Holding) {
+  constructor(context: DeviceContext, options: ReadBackOptions) {
     this.#context = context;
-    this.#holding = holding;
+    this.#options = options;
   }
 
   /** @throws BackendError `OUT_OF_MEMORY` */
-  take(bytes: number): Slot {
+  take(bytes: number): GPUBuffer {
     let best = -1;
     for (let index = 0; index < this.#idle.length; index++) {
-      const slot = this.#idle[index]!;
-      if (slot.bytes >= bytes && (best < 0 || slot.bytes < this.#idle[best]!.bytes)) best = index;
+      const { size } = this.#idle[index]!;
+      if (size >= bytes && (best < 0 || size < this.#idle[best]!.size)) best = index;
     }
     if (best >= 0) {
-      const slot = this.#idle[best]!;
+      const buffer = this.#idle[best]!;
       this.#idle[best] = this.#idle.at(-1)!;
       this.#idle.pop();
-      return slot;
+      return buffer;
     }
-    // Powers of two, so that steps of other numbers of rows find one that fits.
-    const size = 2 ** Math.ceil(Math.log2(Math.max(256, bytes)));
-    this.#holding.take(size, 'A step’s rows');
+    const { holding, what } = this.#options;
+    holding.take(bytes, what);
     const usage = bufferUsage.mapRead | bufferUsage.copyDestination;
-    const buffer = this.#context.device.createBuffer({ size, usage, label: 'rows' });
-    this.#holding.keep(buffer);
-    return { buffer, bytes: size };
+    const buffer = this.#context.device.createBuffer({ size: bytes, usage, label: what });
+    holding.keep(buffer);
+    return buffer;
   }
 
-  /** Waits for the step that copies into it, and gives its numbers to `read`. */
-  async read(slot: Slot, bytes: number, read: (numbers: Float32Array) => void): Promise<void> {
-    await slot.buffer.mapAsync(mapModeRead, 0, bytes);
-    read(new Float32Array(slot.buffer.getMappedRange(0, bytes)));
-    slot.buffer.unmap();
-    this.#idle.push(slot);
+  give(buffer: GPUBuffer): void {
+    if (this.#idle.length < this.#options.mostIdle) this.#idle.push(buffer);
+    else this.#options.holding.drop(buffer);
+  }
+
+  /** Waits for what is copied into it, shows its first `bytes` bytes to `read`, and gives it back. */
+  async read(buffer: GPUBuffer, bytes: number, read: (mapped: ArrayBuffer) => void): Promise<void> {
+    await buffer.mapAsync(mapModeRead, 0, bytes);
+    read(buffer.getMappedRange(0, bytes));
+    buffer.unmap();
+    this.give(buffer);
   }
 }

@@ -1,8 +1,9 @@
 import { BackendError, type StateSpec, type States } from '@rwkv-ts/backend';
-import { bufferUsage, mapModeRead } from './device/constants.js';
+import { bufferUsage } from './device/constants.js';
 import type { Engine } from './engine.js';
 import { outOfMemory, requireLive } from './errors.js';
 import { Holding } from './memory.js';
+import { ReadBack } from './read-back.js';
 
 export interface StatesOptions {
   readonly specs: readonly StateSpec[];
@@ -30,6 +31,7 @@ export class WebGpuStates implements States {
   readonly #initial: GPUBuffer;
   /** One slot on its way to another: a buffer cannot be copied within itself. */
   readonly #transit: GPUBuffer;
+  readonly #readBack: ReadBack;
   readonly #pending = new Set<Promise<unknown>>();
   #disposal: Promise<void> | undefined;
 
@@ -47,7 +49,8 @@ export class WebGpuStates implements States {
       for (const { name, shape } of specs) {
         const bytes = 4 * countOf(shape);
         if (!Number.isSafeInteger(bytes * slots)) {
-          const expected = context.device.limits.maxBufferSize;
+          const { maxBufferSize, maxStorageBufferBindingSize } = context.device.limits;
+          const expected = Math.min(maxBufferSize, maxStorageBufferBindingSize);
           throw outOfMemory({ what, expected, got: bytes * slots });
         }
         const buffer = await context.createBuffer({ bytes: bytes * slots, usage, what, holding });
@@ -58,7 +61,9 @@ export class WebGpuStates implements States {
       const own = { bytes: slotBytes, usage: copies, what, holding };
       const [initial, transit] = [await context.createBuffer(own), await context.createBuffer(own)];
       if (slotBytes > 0) context.device.queue.writeBuffer(initial, 0, initialNumbers(specs));
-      const parts = { states, slots, slotBytes, initial, transit, holding };
+      const readBack = new ReadBack(context, { holding, mostIdle: 1, what: 'A snapshot' });
+      if (slotBytes > 0) readBack.give(readBack.take(slotBytes));
+      const parts = { states, slots, slotBytes, initial, transit, holding, readBack };
       const handle = new WebGpuStates(engine, parts);
       for (let slot = 0; slot < slots; slot++) handle.reset(slot);
       context.requireSound();
@@ -78,6 +83,7 @@ export class WebGpuStates implements States {
       readonly initial: GPUBuffer;
       readonly transit: GPUBuffer;
       readonly holding: Holding;
+      readonly readBack: ReadBack;
     },
   ) {
     this.#engine = engine;
@@ -87,6 +93,7 @@ export class WebGpuStates implements States {
     this.#initial = parts.initial;
     this.#transit = parts.transit;
     this.#holding = parts.holding;
+    this.#readBack = parts.readBack;
   }
 
   get bytes(): number {
@@ -158,27 +165,21 @@ export class WebGpuStates implements States {
 
   /** Encodes before it waits for anything, so that the snapshot is that of the call. */
   async #read(slot: number): Promise<Uint8Array> {
-    if (this.#slotBytes === 0) return new Uint8Array(0);
-    const { context } = this.#engine;
-    const { device } = context;
     const size = this.#slotBytes;
-    this.#holding.take(size, 'A snapshot');
-    const usage = bufferUsage.mapRead | bufferUsage.copyDestination;
-    let staging: GPUBuffer | undefined;
+    const snapshot = new Uint8Array(size);
+    if (size === 0) return snapshot;
+    const staging = this.#readBack.take(size);
+    this.#copyAll(({ buffer, bytes, offset }, encoder) => {
+      encoder.copyBufferToBuffer(buffer, slot * bytes, staging, offset, bytes);
+    });
     try {
-      const target = device.createBuffer({ size, usage, label: 'a snapshot' });
-      staging = target;
-      this.#copyAll(({ buffer, bytes, offset }, encoder) => {
-        encoder.copyBufferToBuffer(buffer, slot * bytes, target, offset, bytes);
+      await this.#readBack.read(staging, size, (mapped) => {
+        snapshot.set(new Uint8Array(mapped));
       });
-      await target.mapAsync(mapModeRead);
-      return new Uint8Array(target.getMappedRange()).slice();
     } catch (cause) {
-      throw await context.failure(cause);
-    } finally {
-      staging?.destroy();
-      this.#holding.give(size);
+      throw await this.#engine.context.failure(cause);
     }
+    return snapshot;
   }
 
   #copyAll(encode: (state: StoredState, encoder: GPUCommandEncoder) => void): void {

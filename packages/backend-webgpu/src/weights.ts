@@ -1,17 +1,16 @@
 import { BackendError, type HostWeight, type WeightFormat, type Weights } from '@rwkv-ts/backend';
 import { bytesForShape, FormatsError } from '@rwkv-ts/formats';
-import { bufferUsage } from './device/constants.js';
 import type { MatrixShape } from './encode/graph.js';
 import { outOfMemory, requireLive } from './errors.js';
 import type { Engine } from './engine.js';
 import { Holding } from './memory.js';
-import { cutParts, type PartLayout, rowWords, weightFormats } from './weights/layout.js';
+import { cutParts, rowWords, weightFormats } from './weights/layout.js';
+import { type PagedPart, Pages } from './weights/pages.js';
 import { isRegionAlready, repackRows } from './weights/repack.js';
 
 /** One weight in device memory; vectors are matrices of one row. */
 export interface StoredWeight extends MatrixShape {
   readonly shape: readonly number[];
-  readonly buffers: readonly GPUBuffer[];
 }
 
 /** Bytes that are repacked, or handed to the queue, at a time. */
@@ -24,6 +23,7 @@ const sliceMilliseconds = 12;
 export class WebGpuWeights implements Weights {
   readonly #engine: Engine;
   readonly #holding: Holding;
+  readonly #pages: Pages;
   readonly #weights = new Map<string, StoredWeight>();
   #disposal: Promise<void> | undefined;
   #adding: Promise<unknown> = Promise.resolve();
@@ -33,6 +33,8 @@ export class WebGpuWeights implements Weights {
   constructor(engine: Engine) {
     this.#engine = engine;
     this.#holding = new Holding(engine.memory);
+    const { context, maxBindingBytes: limit } = engine;
+    this.#pages = new Pages(context, { holding: this.#holding, limit });
   }
 
   get bytes(): number {
@@ -45,6 +47,16 @@ export class WebGpuWeights implements Weights {
 
   get(name: string): StoredWeight | undefined {
     return this.#weights.get(name);
+  }
+
+  /** When the last one was added. @throws BackendError `OUT_OF_MEMORY`, `DEVICE_LOST`, `DISPOSED` */
+  async finish(): Promise<void> {
+    requireLive(this.disposed, 'backend');
+    const closing = this.#pages.close();
+    this.#adding = closing.catch(() => undefined);
+    await closing;
+    requireLive(this.disposed, 'backend');
+    this.#engine.context.requireSound();
   }
 
   /** @throws BackendError `WEIGHT_INVALID`, `UNSUPPORTED_WEIGHT_FORMAT`, `OUT_OF_MEMORY`, `DEVICE_LOST`, `DISPOSED` */
@@ -70,18 +82,16 @@ export class WebGpuWeights implements Weights {
         got,
       });
     }
-    const buffers: GPUBuffer[] = [];
-    const usage = bufferUsage.storage | bufferUsage.copyDestination;
-    for (const { bytes } of parts) {
-      buffers.push(await context.createBuffer({ bytes, usage, what, holding: this.#holding }));
+    const placed: PagedPart[] = [];
+    for (const part of parts) {
+      const own = await this.#pages.place(part, what);
       requireLive(this.disposed, 'weights handle');
-    }
-    for (const [index, part] of parts.entries()) {
-      await this.#fill(buffers[index]!, part, { weight, columns });
+      await this.#fill(own, { weight, columns });
+      placed.push(own);
     }
     requireLive(this.disposed, 'weights handle');
     context.requireSound();
-    this.#weights.set(name, { shape: [...shape], format, rows, columns, parts, buffers });
+    this.#weights.set(name, { shape: [...shape], format, rows, columns, parts: placed });
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -98,8 +108,7 @@ export class WebGpuWeights implements Weights {
 
   /** In pieces, between which the event loop turns and the queue's own copies go. */
   async #fill(
-    buffer: GPUBuffer,
-    { firstRow, rows, highsAt, scalesAt }: PartLayout,
+    { page: { buffer }, offset, firstRow, rows, highsAt, scalesAt }: PagedPart,
     { weight, columns }: { weight: HostWeight; columns: number },
   ): Promise<void> {
     const { format, bytes, shape } = weight;
@@ -112,16 +121,17 @@ export class WebGpuWeights implements Weights {
       const first = firstRow + row;
       if (isRegionAlready(format, columns)) {
         const piece = bytes.subarray(first * rowBytes, (first + count) * rowBytes);
-        queue.writeBuffer(buffer, row * rowBytes, unshared(piece));
+        queue.writeBuffer(buffer, offset + row * rowBytes, unshared(piece));
       } else {
         const { quants, highs, scales } = repackRows(
           { format, columns, rowBytes },
           { bytes, firstRow: first, count },
         );
-        queue.writeBuffer(buffer, 4 * row * words.quants, quants);
-        if (highs.length > 0) queue.writeBuffer(buffer, 4 * (highsAt + row * words.highs), highs);
+        queue.writeBuffer(buffer, offset + 4 * row * words.quants, quants);
+        if (highs.length > 0)
+          queue.writeBuffer(buffer, offset + 4 * (highsAt + row * words.highs), highs);
         if (scales.length > 0)
-          queue.writeBuffer(buffer, 4 * (scalesAt + row * words.scales), scales);
+          queue.writeBuffer(buffer, offset + 4 * (scalesAt + row * words.scales), scales);
       }
       await this.#breathe(count * rowBytes);
       requireLive(this.disposed, 'weights handle');

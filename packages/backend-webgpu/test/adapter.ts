@@ -23,5 +23,12 @@ if (!adapter) console.warn(`skipping tests of packages/backend-webgpu: ${missing
 export function tierDevice(tier: 'plain' | 'subgroups'): () => Promise<GPUDevice> {
   let device: Promise<GPUDevice> | undefined;
   const requiredFeatures: GPUFeatureName[] = tier === 'plain' ? [] : ['subgroups'];
-  return () => (device ??= adapter!.requestDevice({ requiredFeatures }));
+  // An adapter gives one device.
+  const open = async () => (await gpu.requestAdapter())!.requestDevice({ requiredFeatures });
+  return () => (device ??= open());
 }
+
+/** What this adapter can run, best first. */
+export const tiers = (['subgroups', 'plain'] as const).filter(
+  (tier) => tier === 'plain' || adapter?.features.has('subgroups'),
+);

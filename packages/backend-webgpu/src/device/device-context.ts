@@ -7,6 +7,8 @@ import { bufferUsage, shaderStageCompute } from './constants.js';
 
 export interface BufferOptions {
   readonly bytes: number;
+  /** Bytes that the holding counts for it; default all. */
+  readonly counted?: number;
   readonly usage: number;
   readonly what: string;
   readonly holding: Holding;
@@ -93,7 +95,8 @@ export class DeviceContext {
    * Limits are checked before anything is allocated, and both numbers told.
    * @throws BackendError `OUT_OF_MEMORY`, `DEVICE_LOST`
    */
-  async createBuffer({ bytes, usage, what, holding }: BufferOptions): Promise<GPUBuffer> {
+  async createBuffer(options: BufferOptions): Promise<GPUBuffer> {
+    const { bytes, usage, what, holding } = options;
     this.requireSound();
     const { device } = this;
     const size = Math.max(16, Math.ceil(bytes / 16) * 16);
@@ -101,7 +104,8 @@ export class DeviceContext {
     const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
     const limit = isBound ? Math.min(maxBufferSize, maxStorageBufferBindingSize) : maxBufferSize;
     if (size > limit) throw outOfMemory({ what, expected: limit, got: size });
-    holding.take(size, what);
+    const { counted = size } = options;
+    holding.take(counted, what);
     device.pushErrorScope('out-of-memory');
     device.pushErrorScope('validation');
     let buffer: GPUBuffer | undefined;
@@ -115,7 +119,7 @@ export class DeviceContext {
     const cause = thrown ?? tooLarge ?? invalid;
     if (cause) {
       buffer?.destroy();
-      holding.give(size);
+      holding.give(counted);
       this.requireSound();
       throw outOfMemory({ what, expected: 'what the device gives', got: size, cause });
     }

@@ -10,7 +10,8 @@ import type {
 } from '@rwkv-ts/backend';
 import { isValue } from '@rwkv-ts/program';
 import type { Shader } from '../kernels/shader.js';
-import type { PartLayout } from '../weights/layout.js';
+import { formatLayouts } from '../weights/layout.js';
+import type { PagedPart } from '../weights/pages.js';
 
 /** Rows of activations, one per token or wanted token; written by one node. */
 export interface Buffer {
@@ -33,15 +34,19 @@ export interface BoundParameter {
   readonly repeat: number;
 }
 
+/** A parameter may be taken from one of its numbers on. */
 export type Argument =
-  number | { readonly view: View } | { readonly parameter: BoundParameter } | undefined;
+  | number
+  | { readonly view: View }
+  | { readonly parameter: BoundParameter; readonly from?: number }
+  | undefined;
 
 /** A matrix of the weights handle, as the encoder needs to know it. */
 export interface MatrixShape {
   readonly format: WeightFormat;
   readonly rows: number;
   readonly columns: number;
-  readonly parts: readonly PartLayout[];
+  readonly parts: readonly PagedPart[];
 }
 
 export interface BoundPart {
@@ -222,12 +227,13 @@ function buffersOf(argument: Argument): Buffer[] {
   return typeof argument === 'object' && 'view' in argument ? [argument.view.buffer] : [];
 }
 
-/** Where a kernel finds the regions of a part. */
+/** Where a kernel finds a part in its page. */
 export function matrixValues(
-  { columns, parts }: Pick<MatrixShape, 'columns' | 'parts'>,
+  { format, columns, parts }: MatrixShape,
   part: number,
-): { granules: number; highs: number; scales: number } {
-  const { highsAt, scalesAt } = parts[part]!;
+): { base: number; granules: number; highs: number; scales: number } {
+  const { offset, highsAt, scalesAt } = parts[part]!;
   const granules = Math.ceil(columns / 8);
-  return { granules, highs: highsAt, scales: scalesAt };
+  const base = offset / (formatLayouts[format].element === 'u32' ? 4 : 16);
+  return { base, granules, highs: offset / 4 + highsAt, scales: offset / 4 + scalesAt };
 }

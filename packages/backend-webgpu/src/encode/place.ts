@@ -85,7 +85,7 @@ export function fieldValues({ values }: Node, placement: Placement): FieldValues
     if (typeof value === 'number') return [name, value];
     if ('parameter' in value) {
       const { offset } = placement.parameters.get(keyOf(value.parameter))!;
-      return [name, { offset, stride: 0 }];
+      return [name, { offset: offset + (value.from ?? 0), stride: 0 }];
     }
     const { buffer, column } = value.view;
     return [name, { offset: placement.offsets.get(buffer)! + column, stride: buffer.stride }];

@@ -1,4 +1,4 @@
-/** The order of dispatches: products that wait for the same come together, up to four matrices of a format at a time. */
+/** The order of dispatches: products that wait for the same come together, where their matrices are of one format and page. */
 import type { Limits, WeightFormat } from '@rwkv-ts/backend';
 import {
   linearParts,
@@ -12,6 +12,7 @@ import {
 } from '../kernels/linear.js';
 import { headerWords } from '../kernels/shader.js';
 import type { WebGpuTier } from '../options.js';
+import type { Page } from '../weights/pages.js';
 import {
   type Argument,
   type Buffer,
@@ -21,6 +22,7 @@ import {
   matrixValues,
   type Node,
   type Variant,
+  type View,
 } from './graph.js';
 
 export interface ScheduleOptions {
@@ -45,16 +47,19 @@ export function schedule(drafts: readonly Draft[], options: ScheduleOptions): No
 }
 
 function together(jobs: readonly LinearJob[]): LinearJob[][] {
-  const groups = new Map<string, LinearJob[][]>();
+  const groups = new Map<Page, Map<string, LinearJob[][]>>();
   for (const job of jobs) {
+    const { page } = job.shape.parts[job.matrix.part]!;
     const key = `${job.rows} ${job.shape.format}`;
-    const lists = groups.get(key) ?? [];
-    groups.set(key, lists);
+    const byPage = groups.get(page) ?? new Map<string, LinearJob[][]>();
+    groups.set(page, byPage);
+    const lists = byPage.get(key) ?? [];
+    byPage.set(key, lists);
     const last = lists.at(-1);
     if (last && last.length < mostJobs) last.push(job);
     else lists.push([job]);
   }
-  return [...groups.values()].flat();
+  return [...groups.values()].flatMap((byPage) => [...byPage.values()].flat());
 }
 
 function linearNode(jobs: readonly LinearJob[], { limits, tier }: ScheduleOptions): Node {
@@ -68,9 +73,10 @@ function linearNode(jobs: readonly LinearJob[], { limits, tier }: ScheduleOption
     variants: variantsOf({ format: shape.format, quads, most, tier }),
     values: {
       rows: rows === 'T' ? headerWords.tokens : headerWords.wanted,
+      jobs_count: jobs.length,
       ...Object.assign({}, ...jobs.map((job, index) => jobValues(job, index))),
     } as Record<string, Argument>,
-    matrices: jobs.map(({ matrix }) => matrix),
+    matrices: [first!.matrix],
     reads: jobs.flatMap(({ reads }) => reads),
     writes: jobs.flatMap(({ writes }) => writes),
   };
@@ -88,12 +94,11 @@ function variantsOf(parts: {
   readonly tier: WebGpuTier;
 }): Variant[] {
   const { format, quads, most, tier } = parts;
-  const jobs = quads.length;
   const groups = (unit: number) => quads.reduce((sum, each) => sum + Math.ceil(each / unit), 0);
   const forms = vectorRows.filter((_, index) => index === 0 || most > vectorRows[index - 1]!);
   const variants = forms.map((tokens): Variant => {
     const candidate = (subgroups: boolean) => ({
-      shader: linearVectorShader({ format, jobs, tokens, subgroups }),
+      shader: linearVectorShader({ format, tokens, subgroups }),
       groups: groups(vectorGroup[subgroups ? 'subgroups' : 'plain'].quads),
       rowsPerGroup: tokens,
       rowsFirst: true,
@@ -102,7 +107,7 @@ function variantsOf(parts: {
     return { mostRows: tokens === vectorRows.at(-1) ? mostVectorRows : tokens, shaders };
   });
   if (most <= mostVectorRows) return variants;
-  const shader = linearTileShader({ format, jobs });
+  const shader = linearTileShader({ format });
   const tile = { shader, groups: groups(tileSize / 4), rowsPerGroup: tileSize, rowsFirst: true };
   return [...variants, { mostRows: Infinity, shaders: [tile] }];
 }
@@ -115,13 +120,16 @@ function jobValues(job: LinearJob, index: number): Record<string, Argument> {
     (gate ? linearParts.gate : 0) |
     (residual ? linearParts.residual : 0) |
     (activation << 8);
+  // A part's rows are columns of everything it is joined with.
+  const from = (view: View): Argument => ({
+    view: { ...view, column: view.column + part.firstRow },
+  });
   const values = {
     x: { view: x },
-    out: { view: out },
-    gate: gate && { view: gate },
-    residual: residual && { view: residual },
-    bias: bias && { parameter: bias },
-    first: part.firstRow,
+    out: from(out),
+    gate: gate && from(gate),
+    residual: residual && from(residual),
+    bias: bias && { parameter: bias, from: part.firstRow },
     count: part.rows,
     codes,
     quads: quadsOf(job),

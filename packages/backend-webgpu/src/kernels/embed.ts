@@ -1,6 +1,6 @@
 import type { WeightFormat } from '@rwkv-ts/backend';
 import { createShader, entryArguments, rowOfGroup, type Shader } from './shader.js';
-import { matrixFields, matrixLoaders, matrixStorage, nodeMatrix } from './weight-formats.js';
+import { matrixFields, matrixLoader, matrixStorage, nodeMatrix } from './weight-formats.js';
 
 /**
  * out[t] = table[token[t]], or the batch's embedding vector where it gives one; table [V, W] in parts, out [T, W]. An
@@ -21,8 +21,8 @@ export const embedShader = (format: WeightFormat): Shader =>
       out: 'view',
       ...matrixFields,
     },
-    storages: [matrixStorage(format, 0)],
-    body: `${matrixLoaders(format, 1)}
+    storages: [matrixStorage(format)],
+    body: `${matrixLoader(format)}
 fn vector_number(start: u32, column: u32) -> f32 {
   return select(0.0, bitcast<f32>(header[start + min(column, node.width - 1u)]), column < node.width);
 }
@@ -46,7 +46,7 @@ fn main(${entryArguments}) {
   }
   let token = header[header[header_tokens_at] + row] - node.first;
   if (token >= node.count) { return; }
-  let eight = load8_0(${nodeMatrix}, token, granule);
+  let eight = load8(${nodeMatrix}, token, granule);
   arena[out] = eight.a;
   arena[out + 1u] = eight.b;
 }`,

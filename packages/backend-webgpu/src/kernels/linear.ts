@@ -1,6 +1,6 @@
 /**
  * out = residual + gate ⊙ activation(bias + x Wᵀ), each part but the product optional; x [_, I], W [O, I], bias [O], the
- * rest [_, O]. One dispatch does up to four such products (**jobs**) of as many matrices of one format: group.y runs over
+ * rest [_, O]. One dispatch does up to seven such products (**jobs**) with matrices of one format and page: group.y runs over
  * the quads of rows of the first matrix, then of the second, and so on; group.x, so that groups which read the same rows
  * of a matrix run together, over rows of x, and group.z where those are more than a dimension holds.
  *
@@ -17,10 +17,10 @@
 import type { WeightFormat } from '@rwkv-ts/backend';
 import { mathFunctions } from './math.js';
 import { createShader, entryArguments, type FieldLayout, type Shader } from './shader.js';
-import { matrixFields, matrixLoaders, matrixStorage } from './weight-formats.js';
+import { matrixFields, matrixLoader, matrixStorage } from './weight-formats.js';
 
-/** The largest number of matrices in one dispatch: with header, arena and parameters seven buffers. */
-export const mostJobs = 4;
+/** Products in one dispatch: what the words of a node hold. */
+export const mostJobs = 7;
 
 /** Of `optional`: gate 1, residual 2, bias 4. */
 export const linearParts = { gate: 1, residual: 2, bias: 4 } as const;
@@ -32,18 +32,17 @@ const jobFields: FieldLayout = {
   gate: 'view',
   residual: 'view',
   bias: 'parameter',
-  first: 'u32',
   count: 'u32',
   codes: 'u32',
   quads: 'u32',
   ...matrixFields,
 };
-const node = (jobs: number): string => `
+const node = `
 struct Job {
   x: u32, x_stride: u32, out: u32, out_stride: u32, gate: u32, gate_stride: u32, residual: u32, residual_stride: u32,
-  bias: u32, first: u32, count: u32, codes: u32, quads: u32, granules: u32, highs: u32, scales: u32,
+  bias: u32, count: u32, codes: u32, quads: u32, base: u32, granules: u32, highs: u32, scales: u32,
 }
-struct Node { jobs: array<Job, ${jobs}>, rows: u32 }`;
+struct Node { rows: u32, jobs_count: u32, padding_0: u32, padding_1: u32, jobs: array<Job, ${mostJobs}> }`;
 
 /** Lanes of a group, and quads of rows that a group of `vector` covers. */
 export const vectorGroup = { plain: { lanes: 128, quads: 2 }, subgroups: { lanes: 128, quads: 4 } };
@@ -57,27 +56,26 @@ export const mostVectorRows = 16;
 const finish = `
 fn finish(job: u32, row: u32, quad: u32, product: vec4f) {
   let codes = node.jobs[job].codes;
-  let column = (node.jobs[job].first >> 2u) + quad;
   var value = product;
-  if ((codes & ${linearParts.bias}u) != 0u) { value += parameters[node.jobs[job].bias + column]; }
+  if ((codes & ${linearParts.bias}u) != 0u) { value += parameters[node.jobs[job].bias + quad]; }
   value = activate(codes >> 8u, value);
-  if ((codes & ${linearParts.gate}u) != 0u) { value *= arena[node.jobs[job].gate + row * node.jobs[job].gate_stride + column]; }
-  if ((codes & ${linearParts.residual}u) != 0u) { value += arena[node.jobs[job].residual + row * node.jobs[job].residual_stride + column]; }
+  if ((codes & ${linearParts.gate}u) != 0u) { value *= arena[node.jobs[job].gate + row * node.jobs[job].gate_stride + quad]; }
+  if ((codes & ${linearParts.residual}u) != 0u) { value += arena[node.jobs[job].residual + row * node.jobs[job].residual_stride + quad]; }
   let rows = 4u * quad + vec4u(0u, 1u, 2u, 3u);
-  arena[node.jobs[job].out + row * node.jobs[job].out_stride + column] = select(vec4f(0.0), value, rows < vec4u(node.jobs[job].count));
+  arena[node.jobs[job].out + row * node.jobs[job].out_stride + quad] = select(vec4f(0.0), value, rows < vec4u(node.jobs[job].count));
 }
 fn matrix_of(job: u32) -> Matrix {
-  return Matrix(node.jobs[job].granules, node.jobs[job].highs, node.jobs[job].scales);
+  return Matrix(node.jobs[job].base, node.jobs[job].granules, node.jobs[job].highs, node.jobs[job].scales);
 }`;
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
 /** A lane's share of the product of `tokens` rows of x with four rows of the job's matrix. */
-const partialSums = (job: number, tokens: number): string => `
-fn partial_${job}(quad: u32, first_row: u32, last_row: u32, start: u32, step: u32) -> array<vec4f, ${tokens}> {
-  let m = matrix_of(${job}u);
+const partialSums = (tokens: number): string => `
+fn partial(job: u32, quad: u32, first_row: u32, last_row: u32, start: u32, step: u32) -> array<vec4f, ${tokens}> {
+  let m = matrix_of(job);
   var sums: array<vec4f, ${tokens}>;
-  let most = node.jobs[${job}].count - 1u;
+  let most = node.jobs[job].count - 1u;
   let r0 = min(4u * quad, most);
   let r1 = min(4u * quad + 1u, most);
   let r2 = min(4u * quad + 2u, most);
@@ -85,14 +83,14 @@ fn partial_${job}(quad: u32, first_row: u32, last_row: u32, start: u32, step: u3
   ${range(tokens)
     .map(
       (t) =>
-        `let x${t} = node.jobs[${job}].x + min(first_row + ${t}u, last_row) * node.jobs[${job}].x_stride;`,
+        `let x${t} = node.jobs[job].x + min(first_row + ${t}u, last_row) * node.jobs[job].x_stride;`,
     )
     .join('\n  ')}
   for (var g = start; g < m.granules; g += step) {
-    let w0 = load8_${job}(m, r0, g);
-    let w1 = load8_${job}(m, r1, g);
-    let w2 = load8_${job}(m, r2, g);
-    let w3 = load8_${job}(m, r3, g);
+    let w0 = load8(m, r0, g);
+    let w1 = load8(m, r1, g);
+    let w2 = load8(m, r2, g);
+    let w3 = load8(m, r3, g);
     ${range(tokens)
       .map(
         (t) => `{
@@ -108,41 +106,33 @@ fn partial_${job}(quad: u32, first_row: u32, last_row: u32, start: u32, step: u3
 }`;
 
 /** The job of this group, and which of the job's groups it is. */
-const findJob = (jobs: number, unit: number): string => `
+const findJob = (unit: number): string => `
 fn groups_of(job: u32) -> u32 { return (node.jobs[job].quads + ${unit - 1}u) / ${unit}u; }
 struct Place { job: u32, index: u32 }
 fn find_job(group: u32) -> Place {
   var place = Place(0u, group);
-  while (place.job < ${jobs - 1}u && place.index >= groups_of(place.job)) {
+  while (place.job + 1u < node.jobs_count && place.index >= groups_of(place.job)) {
     place.index -= groups_of(place.job);
     place.job++;
   }
   return place;
 }`;
 
-/** A statement per job, of which the node's one is done: each reads another binding. */
-function switchJobs(jobs: number, statement: (job: number) => string): string {
-  if (jobs === 1) return statement(0);
-  const cases = range(jobs - 1).map((job) => `case ${job}u: { ${statement(job)} }`);
-  return `switch place.job { ${cases.join(' ')} default: { ${statement(jobs - 1)} } }`;
-}
-
 export interface LinearShaderOptions {
   readonly format: WeightFormat;
-  /** 1 to `mostJobs`. */
-  readonly jobs: number;
 }
 
-function parts({ format, jobs }: LinearShaderOptions) {
-  const fields = range(jobs).flatMap((job) =>
+function parts({ format }: LinearShaderOptions) {
+  const jobs = range(mostJobs).flatMap((job) =>
     Object.entries(jobFields).map(([name, kind]) => [`${name}_${job}`, kind] as const),
   );
+  const head = { rows: 'u32', jobs_count: 'u32', padding_0: 'u32', padding_1: 'u32' } as const;
   return {
     element: 'vec4f' as const,
-    node: node(jobs),
-    fields: { ...Object.fromEntries(fields), rows: 'u32' } as FieldLayout,
-    storages: range(jobs).map((job) => matrixStorage(format, job)),
-    functions: `${mathFunctions}${matrixLoaders(format, jobs)}${finish}`,
+    node,
+    fields: { ...head, ...Object.fromEntries(jobs) } as FieldLayout,
+    storages: [matrixStorage(format)],
+    functions: `${mathFunctions}${matrixLoader(format)}${finish}`,
   };
 }
 
@@ -153,22 +143,18 @@ export interface VectorShaderOptions extends LinearShaderOptions {
 }
 
 export function linearVectorShader(options: VectorShaderOptions): Shader {
-  const { format, jobs, tokens, subgroups } = options;
+  const { format, tokens, subgroups } = options;
   const { functions, ...rest } = parts(options);
   const unit = vectorGroup[subgroups ? 'subgroups' : 'plain'].quads;
   return createShader({
     ...rest,
-    label: `linear ${format}, ${jobs} jobs, vector of ${tokens}${subgroups ? ', subgroups' : ''}`,
+    label: `linear ${format}, vector of ${tokens}${subgroups ? ', subgroups' : ''}`,
     directives: subgroups ? 'enable subgroups;\ndiagnostic(off, subgroup_uniformity);' : '',
-    body: `${functions}${findJob(jobs, unit)}
-${range(jobs)
-  .map((job) => partialSums(job, tokens))
-  .join('')}
-${subgroups ? subgroupMain(jobs, tokens) : sharedMain(jobs, tokens)}`,
+    body: `${functions}${findJob(unit)}${partialSums(tokens)}${subgroups ? subgroupMain(tokens) : sharedMain(tokens)}`,
   });
 }
 
-function sharedMain(jobs: number, tokens: number): string {
+function sharedMain(tokens: number): string {
   const { lanes, quads } = vectorGroup.plain;
   const team = lanes / quads;
   return `
@@ -181,8 +167,7 @@ fn main(${entryArguments}) {
   let place = find_job(group.y);
   let own = lane & ${team - 1}u;
   let quad = place.index * ${quads}u + lane / ${team}u;
-  var sums: array<vec4f, ${tokens}>;
-  ${switchJobs(jobs, (job) => `sums = partial_${job}(quad, first_row, rows - 1u, own, ${team}u);`)}
+  var sums = partial(place.job, quad, first_row, rows - 1u, own, ${team}u);
   ${range(tokens)
     .map((t) => `shared_sums[${t * lanes}u + lane] = sums[${t}];`)
     .join('\n  ')}
@@ -206,7 +191,7 @@ fn main(${entryArguments}) {
 }
 
 /** The lane of a token's number finishes its row, so that one call of `finish` does for all of them. */
-function subgroupMain(jobs: number, tokens: number): string {
+function subgroupMain(tokens: number): string {
   const { lanes, quads } = vectorGroup.subgroups;
   return `
 @compute @workgroup_size(${lanes})
@@ -222,8 +207,7 @@ fn main(${entryArguments},
   for (var q = team; q < ${quads}u; q += teams) {
     let quad = place.index * ${quads}u + q;
     if (quad >= node.jobs[place.job].quads) { break; }
-    var sums: array<vec4f, ${tokens}>;
-    ${switchJobs(jobs, (job) => `sums = partial_${job}(quad, first_row, rows - 1u, own, team_size);`)}
+    var sums = partial(place.job, quad, first_row, rows - 1u, own, team_size);
     ${range(tokens)
       .map((t) => `sums[${t}] = subgroupAdd(sums[${t}]);`)
       .join('\n    ')}
@@ -236,12 +220,12 @@ fn main(${entryArguments},
 
 /** Slot k · 16 + q of a tile: numbers k of the four rows of quad q. */
 export function linearTileShader(options: LinearShaderOptions): Shader {
-  const { format, jobs } = options;
+  const { format } = options;
   const { functions, ...rest } = parts(options);
   return createShader({
     ...rest,
-    label: `linear ${format}, ${jobs} jobs, tile`,
-    body: `${functions}${findJob(jobs, tileSize / 4)}
+    label: `linear ${format}, tile`,
+    body: `${functions}${findJob(tileSize / 4)}
 var<workgroup> tile_x: array<vec4f, 512>;
 var<workgroup> tile_w: array<vec4f, 512>;
 @compute @workgroup_size(256)
@@ -272,7 +256,7 @@ fn main(${entryArguments}) {
       let granule = min(g + part, m.granules - 1u);
       var w: array<Eight, 4>;
       for (var i = 0u; i < 4u; i++) {
-        ${switchJobs(jobs, (job) => `w[i] = load8_${job}(m, own_rows[i], granule);`)}
+        w[i] = load8(m, own_rows[i], granule);
       }
       for (var k = 0u; k < 4u; k++) {
         let slot = part * 128u + 16u * k + column_quad;

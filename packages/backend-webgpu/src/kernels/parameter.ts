@@ -1,7 +1,7 @@
 import type { WeightFormat } from '@rwkv-ts/backend';
 import { mathFunctions } from './math.js';
 import { createShader, entryArguments, rowOfGroup, type Shader } from './shader.js';
-import { matrixFields, matrixLoaders, matrixStorage, nodeMatrix } from './weight-formats.js';
+import { matrixFields, matrixLoader, matrixStorage, nodeMatrix } from './weight-formats.js';
 
 /**
  * A weight's numbers with a form applied, each repeated, one after the other: what `compile` puts into the buffer of
@@ -21,14 +21,14 @@ export const parameterShader = (format: WeightFormat): Shader =>
       repeat: 'u32',
       ...matrixFields,
     },
-    storages: [matrixStorage(format, 0)],
-    body: `${mathFunctions}${matrixLoaders(format, 1)}
+    storages: [matrixStorage(format)],
+    body: `${mathFunctions}${matrixLoader(format)}
 @compute @workgroup_size(64)
 fn main(${entryArguments}) {
   let row = ${rowOfGroup};
   let granule = group.x * 64u + lane;
   if (row >= node.count || granule >= node.granules) { return; }
-  let eight = load8_0(${nodeMatrix}, row, granule);
+  let eight = load8(${nodeMatrix}, row, granule);
   let values = array<vec4f, 2>(activate(node.activation, eight.a), activate(node.activation, eight.b));
   for (var i = 0u; i < 8u; i++) {
     let column = 8u * granule + i;

@@ -1,18 +1,23 @@
 /**
- * Reading matrices as src/weights/layout.ts lays them out: `load8_j(m, row, granule)` gives eight numbers of a row
- * of the j-th matrix of a kernel; `m` says how many granules a row has, and where its part begins its regions.
+ * Reading matrices as src/weights/layout.ts lays them out: `load8(m, row, granule)` gives eight numbers of a row of the
+ * matrix that begins, in its page, where `m` says. `m` also has how many granules a row takes.
  */
 import type { WeightFormat } from '@rwkv-ts/backend';
 import { formatLayouts, type ScaleLayout } from '../weights/layout.js';
 import type { FieldLayout, Storage } from './shader.js';
 
-/** Fields of a node for its matrix: granules of a row, and where regions begin. */
-export const matrixFields: FieldLayout = { granules: 'u32', highs: 'u32', scales: 'u32' };
+/** Of a node's matrix: where it and its regions begin in the page (elements, words, words), and granules of a row. */
+export const matrixFields: FieldLayout = {
+  base: 'u32',
+  granules: 'u32',
+  highs: 'u32',
+  scales: 'u32',
+};
 /** The matrix of a node with `matrixFields`. */
-export const nodeMatrix = 'Matrix(node.granules, node.highs, node.scales)';
+export const nodeMatrix = 'Matrix(node.base, node.granules, node.highs, node.scales)';
 
-export const matrixStorage = (format: WeightFormat, index: number): Storage => ({
-  name: `matrix_${index}`,
+export const matrixStorage = (format: WeightFormat): Storage => ({
+  name: 'matrix',
   access: 'read',
   element: formatLayouts[format].element,
 });
@@ -20,7 +25,7 @@ export const matrixStorage = (format: WeightFormat, index: number): Storage => (
 /** f16 by integers: exact for the smallest ones too, which a device may otherwise take for zero. */
 const common = `
 struct Eight { a: vec4f, b: vec4f }
-struct Matrix { granules: u32, highs: u32, scales: u32 }
+struct Matrix { base: u32, granules: u32, highs: u32, scales: u32 }
 const byte_shifts = vec4u(0u, 8u, 16u, 24u);
 fn half_bits(word: u32, index: u32) -> u32 { return (word >> (16u * index)) & 0xffffu; }
 fn half(bits: u32) -> f32 {
@@ -46,8 +51,8 @@ fn six_bits(low: u32, middle: u32, high: u32, index: u32) -> vec2f {
 `;
 
 /** Scale and offset of a granule, so that a number is `scale * q + offset`. */
-function scaleOf(layout: ScaleLayout, index: number, zero: number): string {
-  const matrix = `matrix_${index}`;
+function scaleOf(layout: ScaleLayout, zero: number): string {
+  const matrix = 'matrix';
   const scales = 'm.scales';
   const granules = 'm.granules';
   switch (layout) {
@@ -76,8 +81,8 @@ function scaleOf(layout: ScaleLayout, index: number, zero: number): string {
   }
 }
 
-function highsOf(highBits: 0 | 1 | 2, index: number): string {
-  const [matrix, highs] = [`matrix_${index}`, 'm.highs'];
+function highsOf(highBits: 0 | 1 | 2): string {
+  const [matrix, highs] = ['matrix', 'm.highs'];
   const granules = 'm.granules';
   if (highBits === 0) return '';
   if (highBits === 1) {
@@ -90,30 +95,35 @@ function highsOf(highBits: 0 | 1 | 2, index: number): string {
   b += vec4f(((vec4u(high) >> vec4u(8u, 10u, 12u, 14u)) & vec4u(3u)) << vec4u(4u));`;
 }
 
-function loader(format: WeightFormat, index: number): string {
+/** `load8` for matrices of one format. */
+export function matrixLoader(format: WeightFormat): string {
+  return `${common}${loader(format)}`;
+}
+
+function loader(format: WeightFormat): string {
   const { bits, highBits, scales, zero } = formatLayouts[format];
-  const matrix = `matrix_${index}`;
+  const matrix = 'matrix';
   const at = 'row * m.granules + granule';
-  const head = `fn load8_${index}(m: Matrix, row: u32, granule: u32) -> Eight {`;
+  const head = `fn load8(m: Matrix, row: u32, granule: u32) -> Eight {`;
   if (format === 'f32') {
-    return `${head} let at = 2u * (${at}); return Eight(${matrix}[at], ${matrix}[at + 1u]); }`;
+    return `${head} let at = m.base + 2u * (${at}); return Eight(${matrix}[at], ${matrix}[at + 1u]); }`;
   }
   if (format === 'f16') {
-    return `${head} let w = ${matrix}[${at}];
+    return `${head} let w = ${matrix}[m.base + ${at}];
   return Eight(vec4f(unpack2x16float(w.x), unpack2x16float(w.y)), vec4f(unpack2x16float(w.z), unpack2x16float(w.w))); }`;
   }
   if (format === 'bf16') {
-    return `${head} let w = ${matrix}[${at}];
+    return `${head} let w = ${matrix}[m.base + ${at}];
   let even = bitcast<vec4f>(w << vec4u(16u));
   let odd = bitcast<vec4f>(w & vec4u(0xffff0000u));
   return Eight(vec4f(even.x, odd.x, even.y, odd.y), vec4f(even.z, odd.z, even.w, odd.w)); }`;
   }
   const quants =
     bits === 8
-      ? `let at8 = 2u * (${at});
+      ? `let at8 = m.base + 2u * (${at});
   var a = signed_bytes(${matrix}[at8]);
   var b = signed_bytes(${matrix}[at8 + 1u]);`
-      : `let word = ${matrix}[${at}];
+      : `let word = ${matrix}[m.base + ${at}];
   var a = nibbles(word);
   var b = nibbles(word >> 4u);`;
   const hasOffset = scales === 'pairs' || scales === 'k';
@@ -122,12 +132,7 @@ function loader(format: WeightFormat, index: number): string {
     : `return Eight(scale * (a - zero), scale * (b - zero));`;
   return `${head}
   ${quants}
-  ${highsOf(highBits, index)}
-  ${scaleOf(scales, index, zero)}
+  ${highsOf(highBits)}
+  ${scaleOf(scales, zero)}
   ${result} }`;
-}
-
-/** `load8_0` and so on, for matrices of one format. */
-export function matrixLoaders(format: WeightFormat, count: number): string {
-  return common + Array.from({ length: count }, (_, index) => loader(format, index)).join('\n');
 }
