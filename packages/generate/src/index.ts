@@ -32,7 +32,7 @@ export type {
   PrefillOptions,
 } from './model-types.js';
 export type { ModelState } from './model-state.js';
-export type { GenerateOptions, Prompt, SamplerPresetName } from './options.js';
+export type { GenerateOptions, Prompt, ReadState, SamplerPresetName } from './options.js';
 export {
   type CachedWeights,
   type CreateLanguageModelOptions,

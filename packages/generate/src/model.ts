@@ -39,7 +39,7 @@ import {
   startOf,
 } from './prompt-start.js';
 import { Scheduler, schedulerOptions } from './scheduler.js';
-import { blocksOf, snapshotOf } from './state-blocks.js';
+import { admittedBy, blocksOf, snapshotOf } from './state-blocks.js';
 import { type StateFile, decodeState, encodeState } from './state-file.js';
 import { StopMatcher } from './stop-matcher.js';
 import { streamOf } from './stream.js';
@@ -289,6 +289,7 @@ export class Model implements AsyncDisposable {
         rows: 'last',
         receive: (row) => generation.receive(row),
         keepState: resolved.keepState,
+        admitted: admittedBy(resolved.onStart, this.languageModel.stateSpecs),
         signal: resolved.signal,
         ...(queue === undefined ? {} : { paused: () => queue.full }),
       });

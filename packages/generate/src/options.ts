@@ -8,6 +8,9 @@ export type Prompt = string | readonly number[] | Uint32Array;
 
 export type SamplerPresetName = keyof typeof samplerPresets;
 
+/** The state of a text in the making, block by block; undefined when it has ended. @throws BackendError */
+export type ReadState = () => Promise<ReadonlyMap<string, Float32Array> | undefined>;
+
 /** How a text goes on. Sampler options override those of the preset, one by one. */
 export interface GenerateOptions extends SamplerOptions {
   /**
@@ -27,6 +30,11 @@ export interface GenerateOptions extends SamplerOptions {
   readonly state?: ModelState;
   /** Whether the result carries the state after its last token, to go on from. */
   readonly keepState?: boolean;
+  /**
+   * Called once when the text begins, with a function that reads its state as it is at that moment: blocks of numbers by
+   * name, or undefined when the text has ended. Each call copies the whole state from the device, between two steps.
+   */
+  readonly onStart?: (readState: ReadState) => void;
   /** Whether the result lists the logprob of every token. `topLogprobs` above 0 implies it. */
   readonly logprobs?: boolean;
   /** Feeds the end-of-text token before the prompt, as training documents begin. Default false. */
@@ -53,6 +61,7 @@ export interface ResolvedGenerateOptions {
   readonly state: ModelState | undefined;
   readonly keepState: boolean;
   readonly keepLogprobs: boolean;
+  readonly onStart: ((readState: ReadState) => void) | undefined;
   readonly prependEndOfText: boolean;
   readonly signal: AbortSignal | undefined;
 }
@@ -70,6 +79,7 @@ export function resolveGenerateOptions(
     ignoreEndOfText = false,
     state,
     keepState = false,
+    onStart,
     logprobs = false,
     prependEndOfText = false,
     signal,
@@ -90,6 +100,7 @@ export function resolveGenerateOptions(
     ignoreEndOfText,
     state,
     keepState,
+    onStart,
     keepLogprobs: logprobs || (sampling.topLogprobs ?? 0) > 0,
     prependEndOfText,
     signal,

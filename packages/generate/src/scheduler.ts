@@ -197,6 +197,10 @@ export class Scheduler {
       return;
     }
     this.#active.push(sequence);
+    // A sequence that ended has no slot any more; another one's state is not its to read.
+    sequence.request.admitted?.(async () =>
+      sequence.slot < 0 ? undefined : this.#states.read(sequence.slot),
+    );
     if (sequence.remaining === 0) this.#finish(sequence);
   }
 

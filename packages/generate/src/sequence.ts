@@ -22,6 +22,8 @@ export interface SequenceRequest {
   readonly paused?: () => boolean;
   /** Whether the state after the last fed token is wanted. */
   readonly keepState?: boolean;
+  /** Called when the sequence gets its slot, with what reads the state as it is after the steps so far. */
+  readonly admitted?: ((read: () => Promise<Uint8Array | undefined>) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -2,6 +2,8 @@
 import type { StateSpec } from '@rwkv-ts/backend';
 import { GenerateError } from './errors.js';
 import { stateBytesOf } from './language-model.js';
+import type { GenerateOptions } from './options.js';
+import type { SequenceRequest } from './sequence.js';
 
 /** A snapshot with the given blocks, and the initial value everywhere else. */
 export function snapshotOf(
@@ -43,6 +45,20 @@ export function blocksOf(
     blocks.set(name, block);
   }
   return blocks;
+}
+
+/** What tells `onStart` of blocks, where a sequence tells of snapshots. */
+export function admittedBy(
+  onStart: GenerateOptions['onStart'],
+  specs: readonly StateSpec[],
+): SequenceRequest['admitted'] {
+  if (onStart === undefined) return undefined;
+  return (read) => {
+    onStart(async () => {
+      const snapshot = await read();
+      return snapshot && blocksOf(specs, snapshot);
+    });
+  };
 }
 
 function misfit(name: string, expected: string, got: unknown): GenerateError {
