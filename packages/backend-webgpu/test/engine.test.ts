@@ -3,12 +3,15 @@ import type { Batch, HostWeight, Limits, WeightFormat } from '@rwkv-ts/backend';
 import { createRandomWeights } from '@rwkv-ts/backend-kit';
 import { buildProgram, type RwkvConfig } from '@rwkv-ts/model';
 import { createReferenceBackend } from '@rwkv-ts/reference';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { batchOf } from '../../backend-kit/conformance/batches.js';
 import { handOver, open, openOracle } from '../../backend-kit/conformance/session.js';
 import { tinyModel } from '../../backend-kit/conformance/tiny-models.js';
 import { createWebGpuBackend, type WebGpuBackend, type WebGpuProgress } from '../src/index.node.js';
 import { adapter, gpu, missing, tierDevice } from './adapter.js';
+
+// Software drivers translate a kernel when it first runs, which takes seconds on a busy machine.
+vi.setConfig({ testTimeout: 120_000 });
 
 const tiny = tinyModel('7');
 const step = batchOf([
@@ -63,6 +66,7 @@ describe.skipIf(!adapter)(`on ${adapter ? 'the adapter' : missing}`, () => {
       const pipelines = stages.filter(({ stage }) => stage === 'pipelines');
       expect(pipelines.length).toBeGreaterThan(5);
       expect(pipelines.at(-1)!.done).toBe(pipelines.at(-1)!.total);
+      expect(backend.fallbacks).toEqual([]);
     });
 
     test('of an adapter, or of a way to find one', async () => {

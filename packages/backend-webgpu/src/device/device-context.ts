@@ -4,6 +4,7 @@ import { deviceLost, outOfMemory } from '../errors.js';
 import type { Shader } from '../kernels/shader.js';
 import type { Holding } from '../memory.js';
 import { bufferUsage, shaderStageCompute } from './constants.js';
+import { runSelfTest } from './run-self-test.js';
 
 export interface BufferOptions {
   readonly bytes: number;
@@ -39,6 +40,7 @@ export function deviceContext(device: GPUDevice): DeviceContext {
 export class DeviceContext {
   readonly device: GPUDevice;
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
+  readonly #tested = new Map<string, Promise<string | undefined>>();
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
   /** What the device refused so far, by label. */
   readonly fallbacks = new Map<string, Fallback>();
@@ -159,13 +161,16 @@ export class DeviceContext {
   }
 
   /**
-   * The first of several shaders, which compute the same, that the device takes.
+   * The first of several shaders, which compute the same, that the device takes and computes rightly.
    * @throws BackendError `DEVICE_LOST`; `DEVICE_UNAVAILABLE` when it takes none
    */
   async choose(shaders: readonly Shader[]): Promise<ChosenShader> {
     for (const [index, shader] of shaders.entries()) {
       try {
-        return { pipeline: await this.pipeline(shader), index };
+        const pipeline = await this.pipeline(shader);
+        const wrong = await this.#test(shader, pipeline);
+        if (wrong === undefined) return { pipeline, index };
+        throw wrongResults(shader.label, wrong);
       } catch (error) {
         if (index === shaders.length - 1 || this.#lost !== undefined) throw error;
         const reason = error instanceof Error ? error.message : String(error);
@@ -173,6 +178,22 @@ export class DeviceContext {
       }
     }
     throw new Error('A kernel has at least one form.');
+  }
+
+  /** Once per kernel and device. */
+  #test(shader: Shader, pipeline: GPUComputePipeline): Promise<string | undefined> {
+    const { test, code, storages } = shader;
+    if (!test) return Promise.resolve(undefined);
+    const run = () =>
+      runSelfTest(this.device, { shader, pipeline, layout: this.layout(storages), test: test() });
+    const tested =
+      this.#tested.get(code) ??
+      run().catch(async (cause: unknown) => {
+        this.#tested.delete(code);
+        throw await this.failure(cause);
+      });
+    this.#tested.set(code, tested);
+    return tested;
   }
 
   async #build({ code, label, storages }: Shader): Promise<GPUComputePipeline> {
@@ -204,6 +225,14 @@ export class DeviceContext {
     }
   }
 }
+
+const wrongResults = (label: string, wrong: string): BackendError =>
+  new BackendError({
+    code: 'DEVICE_UNAVAILABLE',
+    message: `The device computes the kernel ${label} wrongly: ${wrong}.`,
+    expected: 'the results of the formula',
+    got: wrong,
+  });
 
 const isOutOfMemory = (error: GPUError): boolean =>
   error.constructor.name === 'GPUOutOfMemoryError';

@@ -1,6 +1,7 @@
 /** The order of dispatches: products that wait for the same come together, where their matrices are of one format and page. */
 import type { Limits, WeightFormat } from '@rwkv-ts/backend';
 import {
+  groupCount,
   linearParts,
   linearTileShader,
   linearVectorShader,
@@ -94,22 +95,24 @@ function variantsOf(parts: {
   readonly tier: WebGpuTier;
 }): Variant[] {
   const { format, quads, most, tier } = parts;
-  const groups = (unit: number) => quads.reduce((sum, each) => sum + Math.ceil(each / unit), 0);
+  const groups = (unit: number) => groupCount(quads, unit);
   const forms = vectorRows.filter((_, index) => index === 0 || most > vectorRows[index - 1]!);
   const variants = forms.map((tokens): Variant => {
-    const candidate = (subgroups: boolean) => ({
-      shader: linearVectorShader({ format, tokens, subgroups }),
+    const candidate = (subgroups: boolean, exact = false) => ({
+      shader: linearVectorShader({ format, tokens, subgroups, exact }),
       groups: groups(vectorGroup[subgroups ? 'subgroups' : 'plain'].quads),
       rowsPerGroup: tokens,
       rowsFirst: true,
     });
     const shaders = [...(tier === 'subgroups' ? [candidate(true)] : []), candidate(false)];
+    if (format === 'f16') shaders.push(candidate(false, true));
     return { mostRows: tokens === vectorRows.at(-1) ? mostVectorRows : tokens, shaders };
   });
   if (most <= mostVectorRows) return variants;
   const shader = linearTileShader({ format });
   const tile = { shader, groups: groups(tileSize / 4), rowsPerGroup: tileSize, rowsFirst: true };
-  return [...variants, { mostRows: Infinity, shaders: [tile] }];
+  // Where tiles come out wrong, the other form does, if slowly.
+  return [...variants, { mostRows: Infinity, shaders: [tile, variants.at(-1)!.shaders.at(-1)!] }];
 }
 
 function jobValues(job: LinearJob, index: number): Record<string, Argument> {

@@ -17,6 +17,7 @@
 import type { WeightFormat } from '@rwkv-ts/backend';
 import { mathFunctions } from './math.js';
 import { createShader, entryArguments, type FieldLayout, type Shader } from './shader.js';
+import { linearSelfTest } from './linear.self-test.js';
 import { matrixFields, matrixLoader, matrixStorage } from './weight-formats.js';
 
 /** Products in one dispatch: what the words of a node hold. */
@@ -118,11 +119,17 @@ fn find_job(group: u32) -> Place {
   return place;
 }`;
 
+/** Groups for jobs of so many quads, of which a group covers `unit`. */
+export const groupCount = (quads: readonly number[], unit: number): number =>
+  quads.reduce((sum, each) => sum + Math.ceil(each / unit), 0);
+
 export interface LinearShaderOptions {
   readonly format: WeightFormat;
+  /** Takes half precision apart by integers. */
+  readonly exact?: boolean;
 }
 
-function parts({ format }: LinearShaderOptions) {
+function parts({ format, exact = false }: LinearShaderOptions) {
   const jobs = range(mostJobs).flatMap((job) =>
     Object.entries(jobFields).map(([name, kind]) => [`${name}_${job}`, kind] as const),
   );
@@ -132,7 +139,7 @@ function parts({ format }: LinearShaderOptions) {
     node,
     fields: { ...head, ...Object.fromEntries(jobs) } as FieldLayout,
     storages: [matrixStorage(format)],
-    functions: `${mathFunctions}${matrixLoader(format)}${finish}`,
+    functions: `${mathFunctions}${matrixLoader(format, { exact })}${finish}`,
   };
 }
 
@@ -148,7 +155,12 @@ export function linearVectorShader(options: VectorShaderOptions): Shader {
   const unit = vectorGroup[subgroups ? 'subgroups' : 'plain'].quads;
   return createShader({
     ...rest,
-    label: `linear ${format}, vector of ${tokens}${subgroups ? ', subgroups' : ''}`,
+    test: () =>
+      linearSelfTest(format, {
+        tokens: tokens + 1,
+        groupsOf: (quads) => [2, groupCount(quads, unit), 1],
+      }),
+    label: `linear ${format}, vector of ${tokens}${subgroups ? ', subgroups' : ''}${options.exact ? ', exact' : ''}`,
     directives: subgroups ? 'enable subgroups;\ndiagnostic(off, subgroup_uniformity);' : '',
     body: `${functions}${findJob(unit)}${partialSums(tokens)}${subgroups ? subgroupMain(tokens) : sharedMain(tokens)}`,
   });
@@ -224,6 +236,11 @@ export function linearTileShader(options: LinearShaderOptions): Shader {
   const { functions, ...rest } = parts(options);
   return createShader({
     ...rest,
+    test: () =>
+      linearSelfTest(format, {
+        tokens: tileSize + 3,
+        groupsOf: (quads) => [2, groupCount(quads, tileSize / 4), 1],
+      }),
     label: `linear ${format}, tile`,
     body: `${functions}${findJob(tileSize / 4)}
 var<workgroup> tile_x: array<vec4f, 512>;

@@ -22,7 +22,7 @@ export const parameterShader = (format: WeightFormat): Shader =>
       ...matrixFields,
     },
     storages: [matrixStorage(format)],
-    body: `${mathFunctions}${matrixLoader(format)}
+    body: `${mathFunctions}${matrixLoader(format, { exact: true })}
 @compute @workgroup_size(64)
 fn main(${entryArguments}) {
   let row = ${rowOfGroup};

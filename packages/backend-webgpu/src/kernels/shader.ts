@@ -6,6 +6,8 @@
  * in the columns beyond the width comes from the row itself, so that nothing of one sequence reaches another.
  */
 
+import type { SelfTest } from './self-test.js';
+
 /** `view`: where rows begin, and how far apart they are. `parameter`: where its numbers begin. */
 export type FieldKind = 'u32' | 'f32' | 'view' | 'parameter';
 export type FieldLayout = Readonly<Record<string, FieldKind>>;
@@ -28,6 +30,8 @@ export interface Shader {
   readonly element: Element;
   readonly fields: FieldLayout;
   readonly storages: readonly Storage['access'][];
+  /** A case that a device must get right before the kernel is used on it. */
+  readonly test?: () => SelfTest;
 }
 
 export interface ShaderParts {
@@ -40,6 +44,7 @@ export interface ShaderParts {
   /** Lines before everything else: `enable` and `diagnostic`. */
   readonly directives?: string;
   readonly body: string;
+  readonly test?: () => SelfTest;
 }
 
 /** Words of the header before its lists; kernels and src/header.ts share their order. */
@@ -88,7 +93,9 @@ ${node}
 ${own.join('\n')}
 ${constants}
 ${body}`;
-  return { label, code, element, fields, storages: storages.map(({ access }) => access) };
+  const { test } = parts;
+  const accesses = storages.map(({ access }) => access);
+  return { label, code, element, fields, storages: accesses, ...(test ? { test } : {}) };
 }
 
 /** A value of each field, in numbers; views and parameters by where they begin in numbers. */

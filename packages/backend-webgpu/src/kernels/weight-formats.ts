@@ -95,10 +95,17 @@ function highsOf(highBits: 0 | 1 | 2): string {
   b += vec4f(((vec4u(high) >> vec4u(8u, 10u, 12u, 14u)) & vec4u(3u)) << vec4u(4u));`;
 }
 
-/** `load8` for matrices of one format. */
-export function matrixLoader(format: WeightFormat): string {
-  return `${common}${loader(format)}`;
+/** `load8` for matrices of one format; `exact` takes half precision apart by integers, which no device gets wrong. */
+export function matrixLoader(format: WeightFormat, { exact = false } = {}): string {
+  return `${common}${exact && format === 'f16' ? exactHalves : loader(format)}`;
 }
+
+const exactHalves = `fn load8(m: Matrix, row: u32, granule: u32) -> Eight {
+  let w = matrix[m.base + row * m.granules + granule];
+  return Eight(
+    vec4f(half(w.x & 0xffffu), half(w.x >> 16u), half(w.y & 0xffffu), half(w.y >> 16u)),
+    vec4f(half(w.z & 0xffffu), half(w.z >> 16u), half(w.w & 0xffffu), half(w.w >> 16u)));
+}`;
 
 function loader(format: WeightFormat): string {
   const { bits, highBits, scales, zero } = formatLayouts[format];

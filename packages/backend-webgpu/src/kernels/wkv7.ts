@@ -6,6 +6,7 @@ import {
   rowOfGroup,
   type Shader,
 } from './shader.js';
+import { wkv7SelfTest } from './wkv7.self-test.js';
 
 export interface Wkv7Shape {
   /** N; at most 256. */
@@ -31,7 +32,8 @@ export interface Wkv7Shape {
  * made by the first lanes and goes through shared memory, as do the teams' sums.
  * Limits: N up to 256.
  */
-export function wkv7Shader({ size, hasTail, preparation }: Wkv7Shape): Shader {
+export function wkv7Shader(shape: Wkv7Shape): Shader {
+  const { size, hasTail, preparation } = shape;
   const channels = Math.max(8, 2 ** Math.ceil(Math.log2(size)));
   const team = Math.max(1, Math.min(4, 256 / channels));
   const lanes = channels * team;
@@ -56,6 +58,7 @@ export function wkv7Shader({ size, hasTail, preparation }: Wkv7Shape): Shader {
   };
   const load = (name: string): string => `arena[node.${name} + t * node.${name}_stride + c]`;
   return createShader({
+    test: () => wkv7SelfTest(shape),
     label: `wkv7 of ${size}${hasTail ? ', tail' : ''}, preparation: ${preparation}`,
     element: 'f32',
     fields,
