@@ -1,6 +1,7 @@
 /** The backends this app was built with. An app picks backends by importing them; nothing in the packages knows this list. */
 import { type Backend, RwkvError } from '@rwkv-ts/backend';
 import { addonInformation, type CpuBackend, createCpuBackend } from '@rwkv-ts/backend-cpu';
+import { createWebGpuBackend, type WebGpuBackend } from '@rwkv-ts/backend-webgpu';
 import { createReferenceBackend } from '@rwkv-ts/reference';
 import { UsageError } from './failure.js';
 
@@ -20,11 +21,11 @@ export interface BackendChoice {
   readonly takes: readonly (keyof BackendSettings)[];
   /** @throws BackendError `DEVICE_UNAVAILABLE` where it cannot work here */
   create(settings?: BackendSettings): Promise<Backend>;
-  /** What a report about this machine says of it beyond its name. @throws as `create` */
-  facts?(): BackendFacts;
+  /** What a report about this machine says of it beyond its name, after some work on `made`, which `create` gave. */
+  facts?(made: readonly Backend[]): BackendFacts;
 }
 
-/** In order of preference: `auto` is the first that works here. */
+/** In order of preference: `auto` is the first that works here, and the last ones are only taken by name. */
 export const backends: readonly BackendChoice[] = [
   {
     name: 'cpu',
@@ -50,6 +51,25 @@ export const backends: readonly BackendChoice[] = [
     description: 'plain TypeScript, f64: the exact mathematics, for checking',
     takes: [],
     create: async () => createReferenceBackend({ precision: 'f64' }),
+  },
+  {
+    name: 'webgpu',
+    description: 'WGSL on a GPU, by the optional package webgpu (npm install webgpu@0.6.2)',
+    takes: [],
+    create: async () => createWebGpuBackend(),
+    facts: (made) => {
+      const backends = made as readonly WebGpuBackend[];
+      const refused = new Map(
+        backends.flatMap(({ fallbacks }) =>
+          fallbacks.map(({ kernel, reason }) => [kernel, reason]),
+        ),
+      );
+      return {
+        tier: backends[0]?.tier ?? 'none',
+        'kernels replaced by safer ones':
+          refused.size === 0 ? 'none' : [...refused].map(([kernel, why]) => `${kernel} (${why})`),
+      };
+    },
   },
 ];
 

@@ -64,6 +64,8 @@ describe('without the native addon', () => {
       ['cpu', false],
       ['reference', true],
       ['reference-f64', true],
+      // The package that brings it is native code too.
+      ['webgpu', false],
     ]);
     expect(reports[0]?.unavailable).toMatch(/Tried:[^]*What helps:/);
     expect(people.code).toBe(0);

@@ -97,6 +97,7 @@ describe('rwkv doctor', () => {
         { backend: 'cpu', usable: nativeInstructions.length > 0, failed: [] },
         { backend: 'reference', usable: true, failed: [] },
         { backend: 'reference-f64', usable: true, failed: [] },
+        { backend: 'webgpu', failed: [] },
       ],
     });
     const { backends } = report as { backends: { usable: boolean; passed: number }[] };

@@ -1,7 +1,7 @@
 /** `rwkv doctor`: runs the conformance cases on every backend found here and says what is usable. */
 import { cpus, totalmem } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
-import { RwkvError } from '@rwkv-ts/backend';
+import { type Backend, RwkvError } from '@rwkv-ts/backend';
 import type { Command } from 'commander';
 import { outputColors as colors } from '../colors.js';
 import {
@@ -101,12 +101,16 @@ async function examine({
   terminal: Terminal;
 }): Promise<Report> {
   const began = performance.now();
+  const made: Backend[] = [];
+  const create = async (): Promise<Backend> => {
+    const backend = await choice.create(settings);
+    made.push(backend);
+    return backend;
+  };
   let device: string;
-  let facts: BackendFacts | undefined;
   try {
-    await using backend = await choice.create(settings);
+    await using backend = await create();
     device = backend.name;
-    facts = choice.facts?.();
   } catch (error) {
     if (error instanceof UsageError) throw error;
     const unavailable = RwkvError.isInstance(error)
@@ -116,7 +120,7 @@ async function examine({
   }
   // Loaded only here: no other command needs the suite.
   const { listConformanceCases } = await import('@rwkv-ts/backend-kit/conformance');
-  const all = listConformanceCases({ create: () => choice.create(settings) });
+  const all = listConformanceCases({ create });
   const cases =
     options.group === undefined ? all : all.filter(({ group }) => group === options.group);
   if (cases.length === 0) {
@@ -137,6 +141,7 @@ async function examine({
     }
     progress.update(index + 1, cases.length);
   }
+  const facts = choice.facts?.(made);
   return {
     backend: choice.name,
     device,
