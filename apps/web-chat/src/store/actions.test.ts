@@ -3,7 +3,8 @@ import { ChatFailure } from '../protocol/client.js';
 import type { Failure, Method, ModelInfo, Requests, TurnResult } from '../protocol/messages.js';
 import { type ChatActions, createChatActions, titleOf } from './chat-actions.js';
 import type { Library } from './library.js';
-import { type Memory, type ModelActions, createModelActions } from './model-actions.js';
+import type { Memory } from './memory.js';
+import { type ModelActions, createModelActions } from './model-actions.js';
 import { defaultSettings, isPreset, samplingOf, withPreset } from './settings.js';
 import { type AppStore, createAppStore } from './store.js';
 import type { Conversation, Kept } from './types.js';
@@ -221,7 +222,8 @@ describe('models', () => {
     await chat.send('c1', 'a');
     await chat.start();
     await chat.send('c2', 'a');
-    worker.answers.set('restore', () => ({ mode: 'chat', system: '', messages: [] }));
+    const messages = result(['a', 'b']).messages;
+    worker.answers.set('restore', () => ({ mode: 'chat', system: '', messages }));
     await models.again();
     expect(store.getState().panes).toEqual(['c1', 'c2']);
   });
@@ -290,4 +292,14 @@ it('titles are the first words', () => {
   expect(titleOf([{ role: 'user', text: ' one two three four five six seven eight' }])).toBe(
     'one two three four five six seven',
   );
+});
+
+it('opening a conversation leaves none beside it that nobody began', async () => {
+  worker.answers.set('restore', () => ({ mode: 'text', system: '', messages: [] }));
+  chat.draft('c1', 'half a thought');
+  await chat.start();
+  expect(store.getState().panes).toEqual(['c1', 'c2']);
+  await chat.openFile(new File(['x'], 'a.rwkv-chat'));
+  expect(store.getState().panes).toEqual(['c1', 'c3']);
+  expect(worker.asked).toContainEqual(['close', { id: 'c2' }]);
 });

@@ -3,6 +3,7 @@ import { WorkerClient } from '../protocol/client.js';
 import type { Failure } from '../protocol/messages.js';
 import { createChatActions } from './chat-actions.js';
 import { openLibrary } from './library.js';
+import { pageMemory } from './memory.js';
 import { createModelActions } from './model-actions.js';
 import { createAppStore, patch } from './store.js';
 
@@ -22,7 +23,7 @@ export function createApp() {
     now: () => Date.now(),
   };
   const chat = createChatActions(parts);
-  const models = createModelActions(parts, { chat, memory: localStorage });
+  const models = createModelActions(parts, { chat, memory: pageMemory() });
   client.on('progress', (progress) => {
     const { model } = store.getState();
     if (model.kind === 'loading') store.setState({ model: { ...model, progress } });

@@ -35,6 +35,7 @@ export function createChatActions(parts: Parts) {
   let lastNotice = 0;
 
   function notice(message: string): void {
+    if (store.getState().notices.some((one) => one.message === message)) return;
     const id = ++lastNotice;
     store.setState(({ notices }) => ({ notices: [...notices, { id, message }].slice(-3) }));
   }
@@ -43,6 +44,16 @@ export function createChatActions(parts: Parts) {
     const failure = failureOf(error);
     patch(store, id, (conversation) => ({ ...settled(conversation), failure }));
     store.setState({ announcement: `${failure.title}. ${failure.advice}` });
+  }
+
+  /** For what belongs to no conversation that could show it. */
+  async function orNotice(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      const { title, advice } = failureOf(error);
+      notice(`${title}. ${advice}`);
+    }
   }
 
   function show(conversation: Conversation, beside?: string): void {
@@ -55,6 +66,27 @@ export function createChatActions(parts: Parts) {
         focused: conversation.id,
       };
     });
+  }
+
+  /** Of conversations nobody has begun, none is left beside one that is opened. */
+  function dropUntouched(): void {
+    const { conversations, panes } = store.getState();
+    const isUntouched = (id: string): boolean => {
+      const conversation = conversations[id];
+      return conversation?.messages.length === 0 && !conversation.live && conversation.draft === '';
+    };
+    const untouched = panes.filter(isUntouched);
+    store.setState({
+      panes: panes.filter((id) => !untouched.includes(id)),
+      conversations: Object.fromEntries(
+        Object.entries(conversations).filter(([id]) => !untouched.includes(id)),
+      ),
+    });
+    for (const id of untouched) {
+      void orNotice(async () => {
+        await client.ask('close', { id });
+      });
+    }
   }
 
   async function keep(id: string): Promise<void> {
@@ -160,26 +192,31 @@ export function createChatActions(parts: Parts) {
       if (model.kind !== 'ready') return;
       const id = newId();
       const chosen = mode ?? model.info.suggestedMode;
-      await client.ask('open', { id, mode: chosen, system });
-      const settings = defaultSettings(model.info, chosen);
-      show({ id, title: titleOf([]), mode: chosen, system, settings, messages: [], draft: '' });
+      await orNotice(async () => {
+        await client.ask('open', { id, mode: chosen, system });
+        const settings = defaultSettings(model.info, chosen);
+        show({ id, title: titleOf([]), mode: chosen, system, settings, messages: [], draft: '' });
+      });
     },
     /** Mode and system prompt are part of what the model reads first, so the conversation begins anew with them. */
     async restart(id: string, mode: Mode, system: string): Promise<void> {
       const { model } = store.getState();
       const conversation = find(id);
       if (model.kind !== 'ready' || conversation === undefined) return;
-      await client.ask('close', { id });
-      await client.ask('open', { id, mode, system });
-      const settings =
-        mode === conversation.mode ? conversation.settings : defaultSettings(model.info, mode);
-      const { draft } = conversation;
-      show({ id, title: titleOf([]), mode, system, settings, messages: [], draft });
+      await orNotice(async () => {
+        await client.ask('close', { id });
+        await client.ask('open', { id, mode, system });
+        const settings =
+          mode === conversation.mode ? conversation.settings : defaultSettings(model.info, mode);
+        const { draft } = conversation;
+        show({ id, title: titleOf([]), mode, system, settings, messages: [], draft });
+      });
     },
     send,
-    async stop(id: string): Promise<void> {
-      await client.ask('stop', { id });
-    },
+    stop: (id: string): Promise<void> =>
+      orNotice(async () => {
+        await client.ask('stop', { id });
+      }),
     async regenerate(id: string): Promise<void> {
       const conversation = find(id);
       if (conversation === undefined || conversation.live !== undefined) return;
@@ -222,12 +259,20 @@ export function createChatActions(parts: Parts) {
       const rest = omit(settled(conversation), 'stats');
       const messages = conversation.messages.slice(0, count);
       const draft = isAnswer ? '' : message.text;
-      show({ ...rest, id: into, messages, draft, title: `${conversation.title} (fork)` }, id);
+      show(
+        {
+          ...rest,
+          id: into,
+          messages,
+          draft,
+          title: `Fork: ${conversation.title.replace(/^Fork: /, '')}`,
+        },
+        id,
+      );
       await keep(into);
     },
     /** Closes the pane. What was said stays in the list. */
     async close(id: string): Promise<void> {
-      if (find(id)?.live !== undefined) await client.ask('stop', { id });
       store.setState(({ conversations, panes, focused, watched, picture }) => {
         const left = panes.filter((pane) => pane !== id);
         return {
@@ -238,7 +283,9 @@ export function createChatActions(parts: Parts) {
           picture: watched === id ? undefined : picture,
         };
       });
-      await client.ask('close', { id });
+      await orNotice(async () => {
+        await client.ask('close', { id });
+      });
     },
     async reopen(id: string): Promise<void> {
       if (find(id) !== undefined) {
@@ -252,6 +299,7 @@ export function createChatActions(parts: Parts) {
         if (bytes === undefined) throw new Error('the file is gone');
         const { mode, system, messages } = await client.ask('restore', { id, bytes });
         const { title, settings } = kept;
+        dropUntouched();
         show({ id, title, mode, system, settings, messages, draft: '' });
       } catch (error) {
         const { title, advice } = failureOf(error);
@@ -277,12 +325,15 @@ export function createChatActions(parts: Parts) {
       const bytes = new Uint8Array(await file.arrayBuffer());
       const { mode, system, messages } = await client.ask('restore', { id, bytes });
       const settings = defaultSettings(model.info, mode);
+      dropUntouched();
       show({ id, title: titleOf(messages), mode, system, settings, messages, draft: '' });
       await keep(id);
     },
     async watch(id: string | undefined): Promise<void> {
       store.setState({ watched: id, picture: undefined });
-      await client.ask('watch', { id: id ?? null });
+      await orNotice(async () => {
+        await client.ask('watch', { id: id ?? null });
+      });
     },
   };
 }

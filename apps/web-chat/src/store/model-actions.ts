@@ -2,18 +2,12 @@
 import type { LoadRequest, ModelSource } from '../protocol/messages.js';
 import type { ChatActions, Parts } from './chat-actions.js';
 import { failureOf } from './chat-actions.js';
+import type { Memory } from './memory.js';
 import { omit } from './omit.js';
 
 const lastKey = 'rwkv-ts.last-model';
 
 export type ModelActions = ReturnType<typeof createModelActions>;
-
-/** What was loaded last, for the next visit. Files cannot be opened again without being chosen. */
-export interface Memory {
-  getItem(key: string): string | null;
-  setItem(key: string, value: string): void;
-  removeItem(key: string): void;
-}
 
 export function createModelActions(
   { store, client, library }: Parts,
@@ -70,7 +64,7 @@ export function createModelActions(
         memory.setItem(lastKey, JSON.stringify(omit(source, 'token')));
       } else memory.removeItem(lastKey);
     } catch {
-      // Storage may be forbidden; then the next visit begins with the bundled model.
+      // Storage may be full; then the next visit begins with the bundled model.
     }
   }
 

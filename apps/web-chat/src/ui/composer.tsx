@@ -1,8 +1,15 @@
 import { ArrowUp, Square } from 'lucide-react';
-import { type KeyboardEvent, useEffect, useRef } from 'react';
+import { type KeyboardEvent, useEffect, useLayoutEffect, useRef } from 'react';
 import type { Conversation } from '../store/types.js';
 import { useApp } from './app-context.js';
 import { ToolButton } from './tool-button.js';
+
+/** As tall as its text, where the browser does not do this by itself. */
+function fitHeight(field: HTMLTextAreaElement): void {
+  if (CSS.supports('field-sizing', 'content')) return;
+  field.style.height = 'auto';
+  field.style.height = `${field.scrollHeight}px`;
+}
 
 /** Where the person writes. Enter sends, Shift+Enter begins a line, Escape stops the model. */
 export function Composer({
@@ -22,6 +29,9 @@ export function Composer({
     // Not on phones: their keyboard would cover what there is to read.
     if (focused && matchMedia('(pointer: fine)').matches) field.current?.focus();
   }, [focused]);
+  useLayoutEffect(() => {
+    if (field.current !== null) fitHeight(field.current);
+  }, [draft]);
   const send = (): void => {
     if (canSend && !isWriting) void chat.send(id, draft);
   };
@@ -35,8 +45,8 @@ export function Composer({
     mode === 'chat'
       ? ['Message', 'Say something']
       : canGoOn
-        ? ['Your text', 'Add to the text, or let the model go on']
-        : ['Your text', 'Begin a text; the model goes on'];
+        ? ['Your text', 'Add something, or let it go on']
+        : ['Your text', 'Begin a text'];
   return (
     <div className="composer">
       <textarea

@@ -4,6 +4,7 @@ import { useEffect } from 'react';
 import { Button, Label, Meter } from 'react-aria-components';
 import type { StoredModel } from '../protocol/messages.js';
 import { useApp, useAppState } from './app-context.js';
+import { ConfirmButton } from './confirm-button.js';
 import { Panel } from './dialogs.js';
 import { formatBytes } from './format.js';
 import { ToolButton } from './tool-button.js';
@@ -82,20 +83,16 @@ export function StoragePanel({
           ))}
         </ul>
         <div className="button-row">
-          <Button
-            className="button danger"
+          <ConfirmButton
+            label="Remove all models"
             isDisabled={(report?.models.length ?? 0) === 0}
-            onPress={() => void models.clearStored()}
-          >
-            Remove all models
-          </Button>
-          <Button
-            className="button danger"
+            onConfirm={() => void models.clearStored()}
+          />
+          <ConfirmButton
+            label="Remove all conversations"
             isDisabled={kept.length === 0}
-            onPress={() => void chat.forgetAll()}
-          >
-            Remove all conversations
-          </Button>
+            onConfirm={() => void chat.forgetAll()}
+          />
         </div>
       </div>
     </Panel>

@@ -1,5 +1,6 @@
 import { Moon, Sun, SunMoon } from 'lucide-react';
 import { useEffect, useState } from 'react';
+import { pageMemory } from '../store/memory.js';
 import { ToolButton } from './tool-button.js';
 
 type Theme = 'auto' | 'light' | 'dark';
@@ -11,13 +12,14 @@ const labels = {
   dark: 'Theme: dark',
 } as const;
 const key = 'rwkv-ts.theme';
+const memory = pageMemory();
 
 export function ThemeChoice() {
   const [theme, setTheme] = useState<Theme>(
-    () => themes.find((one) => one === localStorage.getItem(key)) ?? 'auto',
+    () => themes.find((one) => one === memory.getItem(key)) ?? 'auto',
   );
   useEffect(() => {
-    localStorage.setItem(key, theme);
+    memory.setItem(key, theme);
     if (theme === 'auto') document.documentElement.removeAttribute('data-theme');
     else document.documentElement.dataset['theme'] = theme;
   }, [theme]);
