@@ -130,6 +130,8 @@ describe.skipIf(executablePath === undefined)('the chat page', { timeout: 120_00
 
   it('forks, and both conversations write at the same time', async () => {
     const before = await chat.messages();
+    // Long enough for any device, as they are stopped.
+    await chat.configure({ tokens: 5000, seed: 7 });
     await chat.button('Fork from here').last().click();
     await chat.pane(1).waitFor();
     expect(await chat.messages(chat.pane(1))).toEqual(before);
@@ -138,7 +140,12 @@ describe.skipIf(executablePath === undefined)('the chat page', { timeout: 120_00
     const both = chat.page.locator(
       '.panes:has(.pane[data-writing="true"] ~ .pane[data-writing="true"])',
     );
-    await both.waitFor({ timeout: 20_000 });
+    const wait = { timeout: 20_000 };
+    await both.waitFor(wait);
+    await expect.poll(() => chat.messages(chat.pane(0)), wait).toHaveLength(4);
+    await expect.poll(() => chat.messages(chat.pane(1)), wait).toHaveLength(4);
+    await chat.button('Stop', chat.pane(0)).click();
+    await chat.button('Stop', chat.pane(1)).click();
     await chat.idle(chat.pane(0));
     await chat.idle(chat.pane(1));
     const [left, right] = [await chat.messages(chat.pane(0)), await chat.messages(chat.pane(1))];
@@ -150,7 +157,7 @@ describe.skipIf(executablePath === undefined)('the chat page', { timeout: 120_00
   });
 
   it('shows the state as a picture that changes while it writes, and stops when asked', async () => {
-    await chat.configure({ tokens: 400, seed: 9 });
+    await chat.configure({ tokens: 5000, seed: 9 });
     await chat.button('Show the state').click();
     const canvas = chat.page.locator('canvas');
     await canvas.waitFor();
