@@ -54,7 +54,7 @@ export const backends: readonly BackendChoice[] = [
   },
   {
     name: 'webgpu',
-    description: 'WGSL on a GPU, by the optional package webgpu (npm install webgpu@0.6.2)',
+    description: 'WGSL on a GPU; needs the package webgpu@0.6.2',
     takes: [],
     create: async () => createWebGpuBackend(),
     facts: (made) => {

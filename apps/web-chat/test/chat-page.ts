@@ -33,6 +33,13 @@ export class ChatPage {
     return pane.locator('.message > :is(.plain, .prose)').allInnerTexts();
   }
 
+  /** Waits until there are so many messages, the last one begun, and it is written: writing begins a moment after a click. */
+  async written(count: number, pane = this.pane()): Promise<void> {
+    const last = pane.locator('.message > :is(.plain, .prose)').nth(count - 1);
+    await last.waitFor({ state: 'attached', timeout: 60_000 });
+    await this.idle(pane);
+  }
+
   async idle(pane = this.pane()): Promise<void> {
     await pane.and(this.page.locator('[data-writing="false"]')).waitFor({ timeout: 60_000 });
   }

@@ -99,7 +99,7 @@ describe.skipIf(executablePath === undefined)('the chat page', { timeout: 120_00
     });
     await chat.configure({ tokens: 12, seed: 7 });
     await chat.send('In the beginning');
-    await chat.idle();
+    await chat.written(2);
     const [said, written] = await chat.messages();
     expect(said).toBe('In the beginning');
     expect(written!.length).toBeGreaterThan(3);
@@ -122,7 +122,8 @@ describe.skipIf(executablePath === undefined)('the chat page', { timeout: 120_00
     await chat.button('Edit', message).click();
     await chat.page.getByRole('textbox', { name: 'What you wrote' }).fill('And God said');
     await chat.button('Send', message).click();
-    await chat.idle();
+    await expect.poll(async () => (await chat.messages())[0]).toBe('And God said');
+    await chat.written(2);
     const messages = await chat.messages();
     expect(messages).toHaveLength(2);
     expect(messages[0]).toBe('And God said');
@@ -186,7 +187,7 @@ describe.skipIf(executablePath === undefined)('the chat page', { timeout: 120_00
     expect(await chat.messages()).toEqual(before);
     await chat.configure({ tokens: 6, seed: 3 });
     await chat.send(' Moses');
-    await chat.idle();
+    await chat.written(before.length + 2);
     expect(await chat.messages()).toHaveLength(before.length + 2);
   });
 
@@ -231,7 +232,7 @@ describe.skipIf(executablePath === undefined)('the chat page', { timeout: 120_00
     const fresh = chat.pane(1);
     await chat.configure({ tokens: 6, seed: 3 }, fresh);
     await chat.send('And it came to pass', fresh);
-    await chat.idle(fresh);
+    await chat.written(2, fresh);
     expect(await chat.messages(fresh)).toHaveLength(2);
     expect(models.asked).toBe(asked);
     await context.setOffline(false);
@@ -271,7 +272,7 @@ describe.skipIf(executablePath === undefined)('the chat page', { timeout: 120_00
     expect(await chat.messages()).toEqual(before);
     await chat.configure({ tokens: 4, seed: 3 });
     await chat.send(' And');
-    await chat.idle();
+    await chat.written(before.length + 2);
     expect((await chat.messages()).slice(0, -1)).toEqual([...before, ' And']);
   });
 
@@ -288,7 +289,7 @@ describe.skipIf(executablePath === undefined)('the chat page', { timeout: 120_00
       expect(await slow.page.locator('.slow-notice').innerText()).toContain('slow');
       await slow.configure({ tokens: 5, seed: 1 });
       await slow.send('And God');
-      await slow.idle();
+      await slow.written(2);
       expect(await slow.messages()).toHaveLength(2);
     } finally {
       await other.close();
