@@ -1,5 +1,6 @@
 /** Errors in plain words: what happened, and what to do about it. */
 import { RwkvError } from '@rwkv-ts/backend';
+import { formatBytes } from '../format.js';
 import type { Failure } from './messages.js';
 
 type Words = readonly [title: string, advice: string];
@@ -112,6 +113,15 @@ const words: Readonly<Record<string, Words>> = {
     'The file could not be read',
     'It may have been moved or changed. Choose it again.',
   ],
+  LIBRARY_FULL: [
+    'There is no room left for conversations in this browser',
+    'Save this one as a file, and remove others, or models under “Storage”.',
+  ],
+  LIBRARY_FAILED: [
+    'This browser’s storage does not work here',
+    'Save conversations as files. Private windows often forbid storage.',
+  ],
+  LIBRARY_MISSING: ['Its file is gone', 'It can be removed from the list.'],
   // Talking
   STATE_FILE_INVALID: [
     'This is no saved conversation, or a damaged one',
@@ -150,5 +160,12 @@ export function explain(error: unknown): Failure {
     return { code: 'UNKNOWN', title, advice: 'Load the page again.', detail };
   }
   const [title, advice] = words[told.code] ?? ['The model could not be used', pickAnother];
-  return { code: told.code, title, advice, detail };
+  return { code: told.code, title, advice: `${amounts(told)}${advice}`, detail };
+}
+
+/** What is needed and what there is, where the browser tells. */
+function amounts({ code, expected, got }: RwkvError): string {
+  if (code !== 'STORAGE_FULL') return '';
+  if (typeof expected !== 'number' || typeof got !== 'number') return '';
+  return `${formatBytes(got)} are needed, ${formatBytes(expected)} are free. `;
 }

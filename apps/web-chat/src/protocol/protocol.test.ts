@@ -58,6 +58,7 @@ describe('requests', () => {
     );
     expect(failure?.code).toBe('STORAGE_FULL');
     expect(failure?.title).toContain('not enough room');
+    expect(failure?.advice).toContain('5 B are needed, 1 B are free.');
     expect(failure?.advice).toContain('Storage');
     expect(failure?.detail).toBe('m.pth: 5 needed');
   });

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { ChatFailure } from '../protocol/client.js';
 import type { Failure, Method, ModelInfo, Requests, TurnResult } from '../protocol/messages.js';
 import { type ChatActions, createChatActions, titleOf } from './chat-actions.js';
-import type { Library } from './library.js';
+import { type Library, LibraryError, type LibraryErrorCode } from './library.js';
 import type { Memory } from './memory.js';
 import { type ModelActions, createModelActions } from './model-actions.js';
 import { defaultSettings, isPreset, samplingOf, withPreset } from './settings.js';
@@ -51,7 +51,11 @@ function fakeLibrary(): Library & { files: Map<string, { kept: Kept; bytes: Uint
     list: async (fingerprint) =>
       [...files.values()].map(({ kept }) => kept).filter((one) => one.fingerprint === fingerprint),
     put: async (kept, bytes) => void files.set(kept.id, { kept, bytes }),
-    bytes: async (id) => files.get(id)?.bytes,
+    bytes: async (id) => {
+      const file = files.get(id);
+      if (file !== undefined) return file.bytes;
+      throw new LibraryError({ code: 'LIBRARY_MISSING', message: 'no file' });
+    },
     remove: async (id) => void files.delete(id),
     clear: async () => {
       files.clear();
@@ -213,6 +217,97 @@ describe('going back', () => {
     await chat.reopen('c1');
     expect(worker.asked.at(-1)).toEqual(['restore', { id: 'c1', bytes: Uint8Array.of(1, 2, 3) }]);
     expect(conversation()).toMatchObject({ title: 'a', system: 's' });
+  });
+});
+
+describe('keeping', () => {
+  const failing = (code: LibraryErrorCode) => (): Promise<never> =>
+    Promise.reject(new LibraryError({ code, message: 'm' }));
+  const notices = (): string[] => store.getState().notices.map(({ message }) => message);
+
+  beforeEach(() => {
+    worker.answers.set('say', () => result(['a', 'b']));
+  });
+
+  it('a list that cannot be read is told, and does not look empty; one can talk all the same', async () => {
+    library.list = failing('LIBRARY_FAILED');
+    await models.again();
+    expect(store.getState().model.kind).toBe('ready');
+    expect(notices()).toEqual([
+      'Your earlier conversations cannot be shown. This browser’s storage does not work here. ' +
+        'Save conversations as files. Private windows often forbid storage.',
+    ]);
+    const [id] = store.getState().panes;
+    await chat.send(id!, 'a');
+    expect(texts(id)).toEqual(['a', 'b']);
+  });
+
+  it('a conversation for which there is no room is told, with what to do', async () => {
+    library.put = failing('LIBRARY_FULL');
+    await chat.send('c1', 'a');
+    expect(texts()).toEqual(['a', 'b']);
+    expect(store.getState().kept).toEqual([]);
+    expect(notices()).toEqual([
+      '“a” is not kept for next time. There is no room left for conversations in this browser. ' +
+        'Save this one as a file, and remove others, or models under “Storage”.',
+    ]);
+  });
+
+  it('what the worker cannot save is told, typed or not', async () => {
+    worker.answers.set('save', () => {
+      throw new ChatFailure({ ...failure, code: 'FORWARD_FAILED' });
+    });
+    await chat.send('c1', 'a');
+    expect(notices()).toEqual(['“a” is not kept for next time. It broke. Mend it.']);
+  });
+
+  it('that comes too late because it writes again is no news', async () => {
+    worker.answers.set('save', () => {
+      throw new ChatFailure({ ...failure, code: 'CONVERSATION_BUSY' });
+    });
+    await chat.send('c1', 'a');
+    expect(notices()).toEqual([]);
+  });
+
+  it('a conversation that is closed while it writes is kept as far as it got', async () => {
+    let stopped = (): void => undefined;
+    worker.answers.set('stop', () => {
+      stopped();
+    });
+    worker.answers.set(
+      'say',
+      () =>
+        new Promise((resolve) => {
+          stopped = () => {
+            resolve(result(['a', 'half'], { finishReason: 'abort' }));
+          };
+        }),
+    );
+    const turn = chat.send('c1', 'a');
+    await chat.close('c1');
+    await turn;
+    expect(store.getState().panes).toEqual([]);
+    expect([...library.files.keys()]).toEqual(['c1']);
+    expect(worker.methods().slice(-4)).toEqual(['say', 'stop', 'save', 'close']);
+  });
+
+  it('a conversation whose file is gone, or that cannot be removed, is told', async () => {
+    await chat.send('c1', 'a');
+    await chat.close('c1');
+    library.files.clear();
+    await chat.reopen('c1');
+    expect(notices()).toEqual([
+      '“a” could not be opened: Its file is gone. It can be removed from the list.',
+    ]);
+    library.remove = failing('LIBRARY_FAILED');
+    await chat.forget('c1');
+    expect(store.getState().kept).toHaveLength(1);
+    expect(notices()).toHaveLength(2);
+    library.clear = failing('LIBRARY_FAILED');
+    chat.dismiss(2);
+    await chat.forgetAll();
+    expect(store.getState().kept).toHaveLength(1);
+    expect(notices()).toHaveLength(2);
   });
 });
 

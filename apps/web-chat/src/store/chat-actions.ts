@@ -16,6 +16,13 @@ export interface Parts {
   readonly now: () => number;
 }
 
+/** `before` and `draft` are what a turn that came to nothing leaves. */
+interface Turn {
+  readonly before: readonly Message[];
+  readonly draft: string;
+  readonly ask: () => Promise<TurnResult>;
+}
+
 export type ChatActions = ReturnType<typeof createChatActions>;
 
 export function failureOf(error: unknown): Failure {
@@ -32,6 +39,8 @@ export function titleOf(messages: readonly Message[]): string {
 export function createChatActions(parts: Parts) {
   const { store, client, library, newId } = parts;
   const find = (id: string): Conversation | undefined => store.getState().conversations[id];
+  /** Turns on their way, by conversation. */
+  const running = new Map<string, Promise<void>>();
   let lastNotice = 0;
 
   function notice(message: string): void {
@@ -108,10 +117,10 @@ export function createChatActions(parts: Parts) {
       await library.put(kept, bytes);
       store.setState(({ kept: all }) => ({ kept: [kept, ...all.filter((one) => one.id !== id)] }));
     } catch (error) {
-      // It may be writing again, or gone; then the next turn keeps it. A full disk is worth telling.
-      const { code } = failureOf(error);
-      if (code !== 'UNKNOWN') return;
-      notice('This browser could not keep the conversation for next time. Save it as a file.');
+      const { code, title, advice } = failureOf(error);
+      // Writing again: that turn keeps it. Closed, or on a model that was replaced: nobody waits for it.
+      if (code === 'CONVERSATION_BUSY' || find(id) === undefined) return;
+      notice(`“${conversation.title}” is not kept for next time. ${title}. ${advice}`);
     }
   }
 
@@ -129,15 +138,14 @@ export function createChatActions(parts: Parts) {
     store.setState({ announcement: `${ended} ${answer.slice(0, 400)}` });
   }
 
-  /** Runs a turn; `before` and `draft` are what a turn that came to nothing leaves. */
-  async function run(
-    id: string,
-    {
-      before,
-      draft,
-      ask,
-    }: { before: readonly Message[]; draft: string; ask: () => Promise<TurnResult> },
-  ): Promise<void> {
+  async function run(id: string, turn: Turn): Promise<void> {
+    const work = take(id, turn);
+    running.set(id, work);
+    await work;
+    running.delete(id);
+  }
+
+  async function take(id: string, { before, draft, ask }: Turn): Promise<void> {
     const live = { text: '', reasoning: '', tokens: 0, tokensPerSecond: 0 };
     patch(store, id, (conversation) => ({ ...settled(conversation), live, draft: '' }));
     store.setState({ announcement: 'Writing.' });
@@ -153,6 +161,11 @@ export function createChatActions(parts: Parts) {
       fail(id, error);
     }
   }
+
+  const stop = (id: string): Promise<void> =>
+    orNotice(async () => {
+      await client.ask('stop', { id });
+    });
 
   async function send(id: string, text: string): Promise<void> {
     const conversation = find(id);
@@ -213,10 +226,7 @@ export function createChatActions(parts: Parts) {
       });
     },
     send,
-    stop: (id: string): Promise<void> =>
-      orNotice(async () => {
-        await client.ask('stop', { id });
-      }),
+    stop,
     async regenerate(id: string): Promise<void> {
       const conversation = find(id);
       if (conversation === undefined || conversation.live !== undefined) return;
@@ -271,8 +281,12 @@ export function createChatActions(parts: Parts) {
       );
       await keep(into);
     },
-    /** Closes the pane. What was said stays in the list. */
+    /** Closes the pane. What was said stays in the list, and what is being written as far as it got. */
     async close(id: string): Promise<void> {
+      if (running.has(id)) {
+        await stop(id);
+        await running.get(id);
+      }
       store.setState(({ conversations, panes, focused, watched, picture }) => {
         const left = panes.filter((pane) => pane !== id);
         return {
@@ -296,7 +310,6 @@ export function createChatActions(parts: Parts) {
       if (kept === undefined) return;
       try {
         const bytes = await library.bytes(id);
-        if (bytes === undefined) throw new Error('the file is gone');
         const { mode, system, messages } = await client.ask('restore', { id, bytes });
         const { title, settings } = kept;
         dropUntouched();
@@ -306,14 +319,16 @@ export function createChatActions(parts: Parts) {
         notice(`“${kept.title}” could not be opened: ${title}. ${advice}`);
       }
     },
-    async forget(id: string): Promise<void> {
-      await library.remove(id);
-      store.setState(({ kept }) => ({ kept: kept.filter((one) => one.id !== id) }));
-    },
-    async forgetAll(): Promise<void> {
-      await library.clear();
-      store.setState({ kept: [] });
-    },
+    forget: (id: string): Promise<void> =>
+      orNotice(async () => {
+        await library.remove(id);
+        store.setState(({ kept }) => ({ kept: kept.filter((one) => one.id !== id) }));
+      }),
+    forgetAll: (): Promise<void> =>
+      orNotice(async () => {
+        await library.clear();
+        store.setState({ kept: [] });
+      }),
     /** The conversation as a file, with its state. */
     saveFile(id: string): Promise<Uint8Array<ArrayBuffer>> {
       return client.ask('save', { id });

@@ -4,6 +4,7 @@ import type { ChatActions, Parts } from './chat-actions.js';
 import { failureOf } from './chat-actions.js';
 import type { Memory } from './memory.js';
 import { omit } from './omit.js';
+import type { Kept } from './types.js';
 
 const lastKey = 'rwkv-ts.last-model';
 
@@ -30,14 +31,14 @@ export function createModelActions(
     });
     try {
       const info = await client.ask('load', request);
+      const kept = await keptOf(info.fingerprint);
       if (mine !== loads) return false;
       store.setState({
         model: { kind: 'ready', request, info },
-        kept: await library.list(info.fingerprint).catch(() => []),
+        kept,
         announcement: `${info.name} is ready.`,
       });
       remember(request.source);
-      const { kept } = store.getState();
       const again = open.filter((id) => kept.some((one) => one.id === id));
       const wanted = again.length > 0 ? again : kept.slice(0, 1).map(({ id }) => id);
       for (const id of wanted) await chat.reopen(id);
@@ -53,6 +54,17 @@ export function createModelActions(
       return false;
     } finally {
       void refreshStorage();
+    }
+  }
+
+  /** A list that cannot be read keeps nobody from talking, and must not look like one that is empty. */
+  async function keptOf(fingerprint: string): Promise<readonly Kept[]> {
+    try {
+      return await library.list(fingerprint);
+    } catch (error) {
+      const { title, advice } = failureOf(error);
+      chat.notice(`Your earlier conversations cannot be shown. ${title}. ${advice}`);
+      return [];
     }
   }
 

@@ -9,7 +9,7 @@ import { Composer } from './composer.js';
 import { ConversationSettings } from './conversation-settings.js';
 import { Panel } from './dialogs.js';
 import { FailureCard } from './failure-card.js';
-import { formatBytes, formatCount, formatSpeed } from './format.js';
+import { formatBytes, formatCount, formatSpeed } from '../format.js';
 import { MessageView } from './message-view.js';
 import { saveBytes } from './save-bytes.js';
 import { StateView } from './state-view.js';

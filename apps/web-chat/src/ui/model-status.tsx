@@ -4,7 +4,7 @@ import type { LoadPhase, LoadProgress, ModelInfo } from '../protocol/messages.js
 import type { ModelStatus } from '../store/types.js';
 import { useApp } from './app-context.js';
 import { FailureCard } from './failure-card.js';
-import { formatBytes, formatCount } from './format.js';
+import { formatBytes, formatCount } from '../format.js';
 
 const phases: Readonly<Record<LoadPhase, string>> = {
   start: 'Opening',

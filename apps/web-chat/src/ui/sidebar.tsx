@@ -3,7 +3,7 @@ import { Button, FileTrigger } from 'react-aria-components';
 import { failureOf } from '../store/chat-actions.js';
 import type { ModelStatus } from '../store/types.js';
 import { useApp, useAppState } from './app-context.js';
-import { formatDay } from './format.js';
+import { formatDay } from '../format.js';
 import { ModelCard } from './model-status.js';
 import { ThemeChoice } from './theme-choice.js';
 import { ToolButton } from './tool-button.js';

@@ -2,7 +2,7 @@
 import { type PointerEvent, useEffect, useRef, useState } from 'react';
 import type { ModelInfo, StatePicture } from '../protocol/messages.js';
 import { useAppState } from './app-context.js';
-import { formatBytes } from './format.js';
+import { formatBytes } from '../format.js';
 import { paintState, tileAt } from './paint-state.js';
 
 export function StateView({ info }: { readonly info: ModelInfo }) {

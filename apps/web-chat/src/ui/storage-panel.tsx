@@ -6,7 +6,7 @@ import type { StoredModel } from '../protocol/messages.js';
 import { useApp, useAppState } from './app-context.js';
 import { ConfirmButton } from './confirm-button.js';
 import { Panel } from './dialogs.js';
-import { formatBytes } from './format.js';
+import { formatBytes } from '../format.js';
 import { ToolButton } from './tool-button.js';
 
 const states = { verified: '', partial: 'stopped half-way', damaged: 'damaged' } as const;

@@ -1,7 +1,7 @@
 import { createElement } from 'react';
 import { renderToStaticMarkup } from 'react-dom/server';
 import { describe, expect, it } from 'vitest';
-import { formatBytes, formatDay, formatSpeed } from './format.js';
+import { formatBytes, formatDay, formatSpeed } from '../format.js';
 import { Markdown } from './markdown.js';
 import { gridOf, tileAt } from './paint-state.js';
 

@@ -2,7 +2,7 @@ import { Button } from 'react-aria-components';
 import type { ModelInfo } from '../protocol/messages.js';
 import type { Conversation } from '../store/types.js';
 import { useApp } from './app-context.js';
-import { formatBytes } from './format.js';
+import { formatBytes } from '../format.js';
 
 const beginnings = {
   bible: ['In the beginning', 'And the LORD said unto Moses,', 'Blessed are they that'],
