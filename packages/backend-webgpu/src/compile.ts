@@ -269,7 +269,7 @@ async function parameterDispatch(
   const { format, columns } = stored;
   const { firstRow, rows, page } = stored.parts[part]!;
   const shader = parameterShader(format);
-  const pipeline = await engine.context.pipeline(shader);
+  const { pipeline } = await engine.context.choose([shader]);
   const matrix = matrixValues(stored, part);
   const start = (index * uniformBytes) / 4;
   packFields(shader, {

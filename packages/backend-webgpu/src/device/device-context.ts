@@ -4,7 +4,8 @@ import { deviceLost, outOfMemory } from '../errors.js';
 import type { Shader } from '../kernels/shader.js';
 import type { Holding } from '../memory.js';
 import { bufferUsage, shaderStageCompute } from './constants.js';
-import { runSelfTest } from './run-self-test.js';
+import type { WrongNumber } from './run-self-tests.js';
+import { SelfTests } from './self-tests.js';
 
 export interface BufferOptions {
   readonly bytes: number;
@@ -40,7 +41,7 @@ export function deviceContext(device: GPUDevice): DeviceContext {
 export class DeviceContext {
   readonly device: GPUDevice;
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
-  readonly #tested = new Map<string, Promise<string | undefined>>();
+  readonly #tests: SelfTests;
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
   /** What the device refused so far, by label. */
   readonly fallbacks = new Map<string, Fallback>();
@@ -51,6 +52,7 @@ export class DeviceContext {
 
   constructor(device: GPUDevice) {
     this.device = device;
+    this.#tests = new SelfTests(device);
     this.#whenLost = device.lost.then(({ message, reason }) => {
       this.#lost = message || reason;
     });
@@ -162,7 +164,7 @@ export class DeviceContext {
 
   /**
    * The first of several shaders, which compute the same, that the device takes and computes rightly.
-   * @throws BackendError `DEVICE_LOST`; `DEVICE_UNAVAILABLE` when it takes none
+   * @throws BackendError `DEVICE_LOST`; `DEVICE_UNAVAILABLE`, with the kernel and its worst number, when it takes none
    */
   async choose(shaders: readonly Shader[]): Promise<ChosenShader> {
     for (const [index, shader] of shaders.entries()) {
@@ -180,20 +182,12 @@ export class DeviceContext {
     throw new Error('A kernel has at least one form.');
   }
 
-  /** Once per kernel and device. */
-  #test(shader: Shader, pipeline: GPUComputePipeline): Promise<string | undefined> {
-    const { test, code, storages } = shader;
-    if (!test) return Promise.resolve(undefined);
-    const run = () =>
-      runSelfTest(this.device, { shader, pipeline, layout: this.layout(storages), test: test() });
-    const tested =
-      this.#tested.get(code) ??
-      run().catch(async (cause: unknown) => {
-        this.#tested.delete(code);
-        throw await this.failure(cause);
-      });
-    this.#tested.set(code, tested);
-    return tested;
+  async #test(shader: Shader, pipeline: GPUComputePipeline): Promise<WrongNumber | undefined> {
+    try {
+      return await this.#tests.run(shader, { pipeline, layout: this.layout(shader.storages) });
+    } catch (cause) {
+      throw await this.failure(cause);
+    }
   }
 
   async #build({ code, label, storages }: Shader): Promise<GPUComputePipeline> {
@@ -226,12 +220,12 @@ export class DeviceContext {
   }
 }
 
-const wrongResults = (label: string, wrong: string): BackendError =>
+const wrongResults = (label: string, { text, allowed, difference }: WrongNumber): BackendError =>
   new BackendError({
     code: 'DEVICE_UNAVAILABLE',
-    message: `The device computes the kernel ${label} wrongly: ${wrong}.`,
-    expected: 'the results of the formula',
-    got: wrong,
+    message: `The device computes the kernel ${label} wrongly: ${text}, where ${allowed} may differ.`,
+    expected: `a difference of at most ${allowed}`,
+    got: difference,
   });
 
 const isOutOfMemory = (error: GPUError): boolean =>

@@ -1,4 +1,5 @@
 import { elementwise } from './elementwise.js';
+import { activationCodes, activationFormulas } from './math.js';
 import type { Shader } from './shader.js';
 
 /** out = activation(x); x, out [_, W]. */
@@ -8,4 +9,6 @@ export const activateShader = (): Shader =>
     operands: { x: 'view' },
     fields: { activation: 'u32' },
     expression: 'activate(node.activation, x)',
+    formula: ({ activation, x }) => activationFormulas[activationCodes[activation!]!](x!),
+    cases: activationCodes.flatMap((name, activation) => (name ? [{ activation }] : [])),
   });

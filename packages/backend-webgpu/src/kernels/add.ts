@@ -3,4 +3,9 @@ import type { Shader } from './shader.js';
 
 /** out = x + y; x, out [_, W], y [_, W] or a parameter [W]. */
 export const addShader = (y: 'view' | 'parameter'): Shader =>
-  elementwise({ label: `add ${y}`, operands: { x: 'view', y }, expression: 'x + y' });
+  elementwise({
+    label: `add ${y}`,
+    operands: { x: 'view', y },
+    expression: 'x + y',
+    formula: ({ x, y: other }) => x! + other!,
+  });

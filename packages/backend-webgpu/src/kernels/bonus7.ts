@@ -1,3 +1,4 @@
+import { bonus7SelfTest } from './bonus7.self-test.js';
 import { workgroupSum } from './reduce.js';
 import { createShader, entryArguments, rowOfGroup, type Shader } from './shader.js';
 
@@ -7,6 +8,7 @@ import { createShader, entryArguments, rowOfGroup, type Shader } from './shader.
  */
 export const bonus7Shader = (): Shader =>
   createShader({
+    test: bonus7SelfTest,
     label: 'bonus7',
     element: 'f32',
     fields: {

@@ -2,6 +2,7 @@
  * Kernels that make a number of out from numbers of the same place: an invocation owns four columns of one row.
  * Limits: 65,535 groups of 64 invocations, so rows of 16,776,960 numbers.
  */
+import { elementwiseSelfTest } from './elementwise.self-test.js';
 import { mathFunctions } from './math.js';
 import { createShader, entryArguments, rowOfGroup, type Shader } from './shader.js';
 
@@ -13,6 +14,10 @@ export interface ElementwiseParts {
   readonly fields?: Readonly<Record<string, 'u32' | 'f32'>>;
   /** A `vec4f` of the operands. */
   readonly expression: string;
+  /** The same for one number, of the operands and fields by their names: for self-tests. */
+  readonly formula: (numbers: Readonly<Record<string, number>>) => number;
+  /** Values of the further fields to be tried. */
+  readonly cases?: readonly Readonly<Record<string, number>>[];
   /** The row that operands are read from; default the row that is written. */
   readonly source?: string;
 }
@@ -28,6 +33,7 @@ export function elementwise(parts: ElementwiseParts): Shader {
       : `let ${name} = parameters[node.${name} + column];`,
   );
   return createShader({
+    test: () => elementwiseSelfTest(parts),
     label,
     element: 'vec4f',
     fields: { rows: 'u32', width: 'u32', out: 'view', ...operands, ...fields },

@@ -1,4 +1,5 @@
 import type { WeightFormat } from '@rwkv-ts/backend';
+import { embedSelfTest } from './embed.self-test.js';
 import { createShader, entryArguments, rowOfGroup, type Shader } from './shader.js';
 import { matrixFields, matrixLoader, matrixStorage, nodeMatrix } from './weight-formats.js';
 
@@ -10,6 +11,7 @@ import { matrixFields, matrixLoader, matrixStorage, nodeMatrix } from './weight-
  */
 export const embedShader = (format: WeightFormat): Shader =>
   createShader({
+    test: () => embedSelfTest(format),
     label: `embed ${format}`,
     element: 'vec4f',
     fields: {

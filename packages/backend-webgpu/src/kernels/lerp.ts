@@ -7,4 +7,5 @@ export const lerpShader = (by: 'view' | 'parameter'): Shader =>
     label: `lerp ${by}`,
     operands: { x: 'view', y: 'view', by },
     expression: 'x + (y - x) * by',
+    formula: ({ x, y, by: amount }) => x! + (y! - x!) * amount!,
   });

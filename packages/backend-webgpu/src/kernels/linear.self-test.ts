@@ -1,15 +1,27 @@
-import type { WeightFormat } from '@rwkv-ts/backend';
-import { decode, encode } from '@rwkv-ts/formats';
-import { formatLayouts, rowWords } from '../weights/layout.js';
-import { repackRows } from '../weights/repack.js';
-import { activationCode } from './math.js';
+import type { Activation, WeightFormat } from '@rwkv-ts/backend';
+import { formatLayouts } from '../weights/layout.js';
+import { activationCode, activationFormulas } from './math.js';
 import { linearParts } from './linear.js';
+import { matrixFieldsOf, testPage } from './self-test-page.js';
 import { headerWords } from './shader.js';
-import { type SelfTest, testHeader, testNumbers } from './self-test.js';
+import { type SelfTest, testHeader, TestMemory } from './self-test.js';
 
-const [outs, stride] = [11, 16];
+/** Of three matrices. Those of the last one are so small that half precision has few bits left for them, or for their scales. */
+const rows = [11, 8, 8];
+const smallest = 3e-5;
 
-/** A product of 11 rows with bias, tanh, gate and residual, and one of 8 with nothing, for tokens in two sequences. */
+/** What is done with which of them; the first has every part that a product can have. */
+const jobs: readonly { readonly matrix: number; readonly activation?: Activation }[] = [
+  { matrix: 0, activation: 'tanh' },
+  { matrix: 1 },
+  { matrix: 2 },
+  { matrix: 1, activation: 'silu' },
+  { matrix: 1, activation: 'relu2' },
+  { matrix: 1, activation: 'exp-negative-exp' },
+  { matrix: 1, activation: 'decay7' },
+];
+
+/** As many products as a dispatch has, for tokens in two sequences. */
 export function linearSelfTest(
   format: WeightFormat,
   {
@@ -17,96 +29,53 @@ export function linearSelfTest(
     groupsOf,
   }: { tokens: number; groupsOf: (quads: readonly number[]) => SelfTest['groups'] },
 ): SelfTest {
-  const isPlain = formatLayouts[format].bits >= 16;
-  const inner = isPlain ? 72 : 256;
-  const random = testNumbers(7);
-  const numbers = (count: number) => Float32Array.from({ length: count }, random);
-  const rows = [outs, 8];
-  // One row of the smallest numbers, which a device may take for zero: half precision's are far above f32's own.
-  const values = numbers(19 * inner).map((value, index) =>
-    index < inner && format === 'f16' ? value * 3e-5 : value,
+  const columns = formatLayouts[format].bits >= 16 ? 72 : 256;
+  const memory = new TestMemory({ rows: tokens, seed: 7 });
+  const count = rows.reduce((a, b) => a + b, 0) * columns;
+  const numbers = memory
+    .draw(count)
+    .map((value, index) => (index < 19 * columns ? value : smallest * value));
+  const page = testPage(format, { columns, rows, numbers });
+  const x = memory.view(columns);
+  const [gate, residual] = [memory.view(rows[0]!), memory.view(rows[0]!)];
+  const bias = memory.parameter(rows[0]!);
+  const products = page.matrices.map(({ at }, index) =>
+    Float64Array.from({ length: tokens * rows[index]! }, (_, n) => {
+      const [t, row] = [Math.floor(n / rows[index]!), n % rows[index]!];
+      let sum = 0;
+      for (let column = 0; column < columns; column++) sum += x.at(t, column) * at(row, column);
+      return sum;
+    }),
   );
-  const bytes = encode(format, values);
-  const weights = decode(format, bytes);
-  const x = numbers(tokens * inner);
-  if (format === 'f16') for (let n = 0; n < x.length; n += 2) x[n] = 512 * x[n]!;
-  const [gate, residual, bias] = [
-    numbers(tokens * stride),
-    numbers(tokens * stride),
-    numbers(stride),
-  ];
-  const page = repacked(format, { bytes, inner, rows });
-  const sizes = [x.length, tokens * stride, tokens * stride, tokens * stride, tokens * 8];
-  const at = sizes.map((_, index) => sizes.slice(0, index).reduce((a, b) => a + b, 0));
-  const arena = new Float32Array(at[4]! + sizes[4]!).fill(NaN);
-  arena.set(x, at[0]);
-  arena.set(gate, at[1]);
-  arena.set(residual, at[2]);
-  const product = (t: number, row: number): number => {
-    let sum = 0;
-    for (let n = 0; n < inner; n++) sum += x[t * inner + n]! * weights[row * inner + n]!;
-    return sum;
-  };
-  const first = Array.from({ length: tokens * stride }, (_, n) => {
-    const [t, row] = [Math.floor(n / stride), n % stride];
-    if (row >= outs) return 0;
-    return residual[n]! + gate[n]! * Math.tanh(bias[row]! + product(t, row));
+  const quads = jobs.map(({ matrix }) => 2 * Math.ceil(rows[matrix]! / 8));
+  const fields = jobs.map(({ matrix, activation }, index) => {
+    const isFirst = index === 0;
+    const formula = activation ? activationFormulas[activation] : (value: number) => value;
+    const out = memory.out(rows[matrix]!, (t, row) => {
+      const product = products[matrix]![t * rows[matrix]! + row]!;
+      if (!isFirst) return formula(product);
+      return residual.at(t, row) + gate.at(t, row) * formula(bias.at(0, row) + product);
+    });
+    const all = linearParts.bias | linearParts.gate | linearParts.residual;
+    const codes = (isFirst ? all : 0) | (activationCode(activation) << 8);
+    const optional = isFirst ? { gate, residual, bias } : {};
+    const own = { x, out, ...optional, count: rows[matrix]!, codes, quads: quads[index]! };
+    return Object.entries({ ...own, ...matrixFieldsOf(page.matrices[matrix]!) }).map(
+      ([name, value]) => [`${name}_${index}`, value] as const,
+    );
   });
-  const second = Array.from({ length: tokens * 8 }, (_, n) => product(n >> 3, outs + (n & 7)));
-  const codes = linearParts.bias | linearParts.gate | linearParts.residual;
-  const quads = [4, 2];
   return {
-    values: {
-      rows: headerWords.tokens,
-      jobs_count: 2,
-      x_0: { offset: at[0]!, stride: inner },
-      out_0: { offset: at[3]!, stride },
-      gate_0: { offset: at[1]!, stride },
-      residual_0: { offset: at[2]!, stride },
-      bias_0: { offset: 0, stride: 0 },
-      count_0: outs,
-      codes_0: codes | (activationCode('tanh') << 8),
-      quads_0: 4,
-      x_1: { offset: at[0]!, stride: inner },
-      out_1: { offset: at[4]!, stride: 8 },
-      count_1: 8,
-      quads_1: 2,
-      ...page.fields,
-    },
+    nodes: [
+      {
+        rows: headerWords.tokens,
+        jobs_count: jobs.length,
+        ...Object.fromEntries(fields.flat()),
+      },
+    ],
     header: testHeader([1, tokens - 1]),
-    arena,
-    parameters: bias,
+    ...memory.buffers,
     own: page.words,
     groups: groupsOf(quads),
-    expected: [
-      { at: at[3]!, numbers: first },
-      { at: at[4]!, numbers: second },
-    ],
-    // With f16 the columns of x are of very different size, so that sums lose digits.
-    tolerance: format === 'f16' ? 1e-3 : 2e-5,
+    tolerance: 5e-5,
   };
-}
-
-/** Both matrices in one page, each with its regions. */
-function repacked(
-  format: WeightFormat,
-  { bytes, inner, rows }: { bytes: Uint8Array; inner: number; rows: readonly number[] },
-): { words: Uint32Array<ArrayBuffer>; fields: Record<string, number> } {
-  const rowBytes = bytes.length / rows.reduce((a, b) => a + b, 0);
-  const per = rowWords(format, inner);
-  const fields: Record<string, number> = {};
-  const all: number[] = [];
-  let firstRow = 0;
-  for (const [job, count] of rows.entries()) {
-    while (all.length % 64 !== 0) all.push(0);
-    const start = all.length;
-    const regions = repackRows({ format, columns: inner, rowBytes }, { bytes, firstRow, count });
-    all.push(...regions.quants, ...regions.highs, ...regions.scales);
-    fields[`base_${job}`] = start / (formatLayouts[format].element === 'u32' ? 1 : 4);
-    fields[`granules_${job}`] = inner / 8;
-    fields[`highs_${job}`] = start + count * per.quants;
-    fields[`scales_${job}`] = start + count * (per.quants + per.highs);
-    firstRow += count;
-  }
-  return { words: Uint32Array.from(all), fields };
 }

@@ -1,11 +1,17 @@
+import { normSelfTest } from './norm.self-test.js';
 import { workgroupSum } from './reduce.js';
 import { createShader, entryArguments, rowOfGroup, type Shader } from './shader.js';
 
 const size = 256;
 
 /** A group of invocations owns one part of one row: group.x is the part. Parts may begin at any column. */
-const groupwise = (label: string, body: string, fields: Record<string, 'f32' | 'parameter'>) =>
+const groupwise = (
+  label: 'norm' | 'l2-norm',
+  body: string,
+  fields: Record<string, 'f32' | 'parameter'>,
+) =>
   createShader({
+    test: () => normSelfTest(label),
     label,
     element: 'f32',
     fields: { rows: 'u32', width: 'u32', part: 'u32', x: 'view', out: 'view', ...fields },

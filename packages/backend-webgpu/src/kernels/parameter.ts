@@ -1,5 +1,6 @@
 import type { WeightFormat } from '@rwkv-ts/backend';
 import { mathFunctions } from './math.js';
+import { parameterSelfTest } from './parameter.self-test.js';
 import { createShader, entryArguments, rowOfGroup, type Shader } from './shader.js';
 import { matrixFields, matrixLoader, matrixStorage, nodeMatrix } from './weight-formats.js';
 
@@ -11,6 +12,7 @@ import { matrixFields, matrixLoader, matrixStorage, nodeMatrix } from './weight-
  */
 export const parameterShader = (format: WeightFormat): Shader =>
   createShader({
+    test: () => parameterSelfTest(format),
     label: `parameter ${format}`,
     element: 'f32',
     fields: {

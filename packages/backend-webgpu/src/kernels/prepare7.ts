@@ -1,3 +1,4 @@
+import { prepare7SelfTest } from './prepare7.self-test.js';
 import { workgroupSum } from './reduce.js';
 import { createShader, entryArguments, rowOfGroup, type Shader } from './shader.js';
 
@@ -10,6 +11,7 @@ export function prepare7Shader({ hasResidual }: { readonly hasResidual: boolean 
   const load = (name: string) => `arena[node.${name} + row * node.${name}_stride + c]`;
   const outs = ['key', 'a', 'b', ...(hasResidual ? ['value'] : [])];
   return createShader({
+    test: () => prepare7SelfTest({ hasResidual }),
     label: `prepare7${hasResidual ? ', residual' : ''}`,
     element: 'f32',
     fields: {

@@ -1,4 +1,5 @@
 import { createShader, entryArguments, rowOfGroup, type Shader } from './shader.js';
+import { rowMatmulSelfTest } from './row-matmul.self-test.js';
 
 /**
  * out[t, b] = Σ_a x[t, a] m[t, a·B + b]; x [T, A], m [T, A·B], out [T, B]. An invocation owns one number of out.
@@ -6,6 +7,7 @@ import { createShader, entryArguments, rowOfGroup, type Shader } from './shader.
  */
 export const rowMatmulShader = (): Shader =>
   createShader({
+    test: rowMatmulSelfTest,
     label: 'row-matmul',
     element: 'f32',
     fields: { rows: 'u32', width: 'u32', inner: 'u32', x: 'view', m: 'view', out: 'view' },

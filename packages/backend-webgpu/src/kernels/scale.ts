@@ -8,4 +8,6 @@ export const scaleShader = (): Shader =>
     operands: { x: 'view' },
     fields: { factor: 'f32' },
     expression: 'node.factor * x',
+    formula: ({ factor, x }) => factor! * x!,
+    cases: [{ factor: -1.5 }],
   });

@@ -8,4 +8,5 @@ export const selectRowsShader = (): Shader =>
     operands: { x: 'view' },
     source: 'header[header[header_wanted_at] + row]',
     expression: 'x',
+    formula: ({ x }) => x!,
   });

@@ -16,6 +16,7 @@ import {
   rowOfGroup,
   type Shader,
 } from './shader.js';
+import { shiftMixSelfTest } from './shift-mix.self-test.js';
 
 const size = 256;
 
@@ -31,7 +32,8 @@ export const mostMixes = 20;
 
 const extraValues = { normed: 'now', shifted: 'before', difference: 'before - now' } as const;
 
-export function shiftMixShader({ hasNorm, toward, mixes, extras }: ShiftMixShape): Shader {
+export function shiftMixShader(shape: ShiftMixShape): Shader {
+  const { hasNorm, toward, mixes, extras } = shape;
   const indices = Array.from({ length: mixes }, (_, index) => index);
   const fields: FieldLayout = {
     width: 'u32',
@@ -50,6 +52,7 @@ export function shiftMixShader({ hasNorm, toward, mixes, extras }: ShiftMixShape
     })),
   ];
   return createShader({
+    test: () => shiftMixSelfTest(shape),
     label: `shift-mix of ${mixes} toward ${toward}${hasNorm ? '' : ', no norm'}`,
     element: 'f32',
     fields,

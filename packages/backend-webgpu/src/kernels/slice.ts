@@ -1,4 +1,5 @@
 import { createShader, entryArguments, rowOfGroup, type Shader } from './shader.js';
+import { sliceSelfTest } from './slice.self-test.js';
 
 /**
  * out = x[:, start : start + W], for slices that no view of x can stand for: an invocation owns one number of a row.
@@ -6,6 +7,7 @@ import { createShader, entryArguments, rowOfGroup, type Shader } from './shader.
  */
 export const sliceShader = (): Shader =>
   createShader({
+    test: sliceSelfTest,
     label: 'slice',
     element: 'f32',
     fields: { rows: 'u32', width: 'u32', start: 'u32', x: 'view', out: 'view' },

@@ -1,4 +1,5 @@
 import { createShader, entryArguments, rowOfGroup, type Shader } from './shader.js';
+import { wkv4SelfTest } from './wkv4.self-test.js';
 
 /**
  * RWKV-4 attention, per channel (arXiv:2305.13048, section 3.1 and appendix D); k, v, out [T, C]; decay, first [C].
@@ -12,6 +13,7 @@ import { createShader, entryArguments, rowOfGroup, type Shader } from './shader.
  */
 export const wkv4Shader = (): Shader =>
   createShader({
+    test: wkv4SelfTest,
     label: 'wkv4',
     element: 'f32',
     fields: {

@@ -6,6 +6,7 @@ import {
   rowOfGroup,
   type Shader,
 } from './shader.js';
+import { wkv6SelfTest } from './wkv6.self-test.js';
 
 export interface Wkv6Shape {
   /** N; at most 256. */
@@ -26,7 +27,8 @@ export interface Wkv6Shape {
  * of S stays in its registers from token to token. r, k and decay of a token go through shared memory.
  * Limits: N up to 256.
  */
-export function wkv6Shader({ size, decay, hasNorm, hasGate }: Wkv6Shape): Shader {
+export function wkv6Shader(shape: Wkv6Shape): Shader {
+  const { size, decay, hasNorm, hasGate } = shape;
   const lanes = Math.max(32, 2 ** Math.ceil(Math.log2(size)));
   const fields: FieldLayout = {
     width: 'u32',
@@ -44,7 +46,8 @@ export function wkv6Shader({ size, decay, hasNorm, hasGate }: Wkv6Shape): Shader
       ? 'arena[node.decay + t * node.decay_stride + c]'
       : 'parameters[node.decay + c]';
   return createShader({
-    label: `wkv6 of ${size}${hasNorm ? ', norm' : ''}${hasGate ? ', gate' : ''}`,
+    test: () => wkv6SelfTest(shape),
+    label: `wkv6 of ${size}, decay as ${decay}${hasNorm ? ', norm' : ''}${hasGate ? ', gate' : ''}`,
     element: 'f32',
     fields,
     storages: [{ name: 'state', access: 'write', element: 'f32' }],

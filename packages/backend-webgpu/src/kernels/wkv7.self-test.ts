@@ -76,14 +76,16 @@ export function wkv7SelfTest({ size, hasTail, preparation }: Wkv7Shape): SelfTes
     (name) => [name, { offset: parameterAt(name), stride: 0 }] as const,
   );
   return {
-    values: {
-      width,
-      out: { offset: out, stride },
-      eps,
-      floor,
-      ...Object.fromEntries(views),
-      ...Object.fromEntries(places),
-    },
+    nodes: [
+      {
+        width,
+        out: { offset: out, stride },
+        eps,
+        floor,
+        ...Object.fromEntries(views),
+        ...Object.fromEntries(places),
+      },
+    ],
     header: testHeader(lengths),
     arena,
     parameters,
