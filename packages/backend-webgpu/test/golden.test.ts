@@ -5,7 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { Backend, Program, Rows } from '@rwkv-ts/backend';
+import type { Backend } from '@rwkv-ts/backend';
 import { demoModel } from '@rwkv-ts/demo-model';
 import { buildProgram } from '@rwkv-ts/model';
 import { lower } from '@rwkv-ts/program';
@@ -26,6 +26,8 @@ import {
 import { expectedLogits, logitsAfterPrompt, rwkvCppModels } from '../../generate/test/rwkv-cpp.js';
 import { createWebGpuBackend } from '../src/index.node.js';
 import { adapter, missing, tierDevice, tiers } from './adapter.js';
+import { greedyPrompt, greedyTokens } from './greedy.js';
+import { numbersByName } from './state-names.js';
 
 // Software drivers translate a kernel when it first runs, which takes seconds on a busy machine.
 vi.setConfig({ hookTimeout: 120_000, testTimeout: 120_000 });
@@ -47,21 +49,9 @@ async function load(model: GoldenModel, backend: Backend): Promise<GoldenSubject
     reset: (slot) => {
       states.reset(slot);
     },
-    state: async (slot) => numbersByName(program, await states.read(slot)),
+    state: async (slot) => numbersByName(program.states, await states.read(slot)),
     [Symbol.asyncDispose]: () => backend[Symbol.asyncDispose](),
   };
-}
-
-/** A snapshot holds spec after spec. */
-function numbersByName({ states }: Program, snapshot: Uint8Array): (name: string) => Rows {
-  const numbers = new Float32Array(snapshot.slice().buffer);
-  const found = new Map<string, Rows>();
-  let at = 0;
-  for (const { name, shape } of states) {
-    const size = shape.reduce((total, length) => total * length, 1);
-    found.set(name, numbers.subarray(at, (at += size)));
-  }
-  return (name) => found.get(name)!;
 }
 
 const models = goldenFolder ? '' : ` (${goldenMissing})`;
@@ -117,20 +107,7 @@ describe.skipIf(!adapter)(`on ${adapter ? 'the adapter' : missing}`, () => {
       const states = await own.createStates(program.states, 1);
       const limits = { tokens: 32, sequences: 1, wanted: 1 };
       const executable = await own.compile(program, { weights, states }, limits);
-      let tokens = [...new TextEncoder().encode('In the beginning ')];
-      const chosen: number[] = [];
-      while (chosen.length < 1000) {
-        const rows = await executable.run({
-          tokens: Uint32Array.from(tokens),
-          starts: Uint32Array.of(0, tokens.length),
-          slots: Uint32Array.of(0),
-          wanted: Uint32Array.of(tokens.length - 1),
-        });
-        const best = rows.indexOf(Math.max(...rows));
-        chosen.push(best);
-        tokens = [best];
-      }
-      return chosen;
+      return await greedyTokens(executable, { prompt: greedyPrompt, count: 1000 });
     };
     const device = await tierDevice(tiers[0]!)();
     const [got, want] = [
