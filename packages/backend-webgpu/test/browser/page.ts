@@ -77,8 +77,9 @@ const page = {
   },
   readState: ({ model, slot }: { model: number; slot: number }): Promise<Uint8Array> =>
     models[model]!.states.read(slot),
-  close: ({ model }: { model: number }): Promise<void> =>
-    models[model]!.backend[Symbol.asyncDispose]().then(),
+  close: async ({ model }: { model: number }): Promise<void> => {
+    await models[model]!.backend[Symbol.asyncDispose]();
+  },
   /** Most likely tokens after a prompt in slot 0. */
   greedy: async (options: { model: number; prompt: number[]; count: number }): Promise<number[]> =>
     greedyTokens(models[options.model]!.executable, options),
