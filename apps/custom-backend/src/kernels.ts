@@ -192,7 +192,10 @@ const lerp: Compile<'lerp'> = ({ out, x, y, by }, context) => {
   };
 };
 
-export const kernels: { readonly [Kind in PrimitiveKind]: Compile<Kind> } = {
+/** All primitives but `top-k`, which no program needs. */
+type OwnKind = Exclude<PrimitiveKind, 'top-k'>;
+
+export const kernels: { readonly [Kind in OwnKind]: Compile<Kind> } = {
   embed,
   'select-rows': selectRows,
   norm,
@@ -213,7 +216,7 @@ export const kernels: { readonly [Kind in PrimitiveKind]: Compile<Kind> } = {
 };
 
 /** @throws BackendError `UNSUPPORTED_OP` */
-export function requireKernel(kind: OpKind): asserts kind is PrimitiveKind {
+export function requireKernel(kind: OpKind): asserts kind is OwnKind {
   if (Object.hasOwn(kernels, kind)) return;
   throw new BackendError({
     code: 'UNSUPPORTED_OP',

@@ -1,5 +1,5 @@
 import type { Batch, Executable, Limits, Program, Rows } from '@rwkv-ts/backend';
-import { type BatchContext, batchBounds, validateBatch } from '@rwkv-ts/program';
+import { type BatchContext, batchBounds, requireRow, validateBatch } from '@rwkv-ts/program';
 import { encodeProgram } from './encode/encode-program.js';
 import type { Engine } from './engine.js';
 import { programMismatch, requireLive, requireShape } from './errors.js';
@@ -43,6 +43,9 @@ export class NativeExecutable implements CpuExecutable {
   readonly #limits: Limits;
   readonly #batchContext: BatchContext;
   readonly #outputWidth: number;
+  readonly #candidatesWidth: number;
+  /** Output rows of the last step that `outputRow` may still be asked for. */
+  #rowsKept = 0;
   readonly #program: NativeHandle;
   readonly #holding: Holding;
   readonly #transit: Transit;
@@ -108,6 +111,7 @@ export class NativeExecutable implements CpuExecutable {
       embeddings: true,
     };
     this.#outputWidth = parts.program.output.width;
+    this.#candidatesWidth = parts.program.candidates?.width ?? 0;
   }
 
   get bytes(): number {
@@ -121,9 +125,10 @@ export class NativeExecutable implements CpuExecutable {
   async run(batch: Batch): Promise<Rows> {
     this.#requireLive();
     validateBatch(batch, this.#limits, this.#batchContext);
-    const { tokens, starts, slots, wanted, embeddings, output } = batch;
+    const { tokens, starts, slots, wanted, embeddings, output, candidates = false } = batch;
     const { addon, handle } = this.#engine;
-    const numbers = wanted.length * this.#outputWidth;
+    this.#rowsKept = candidates ? wanted.length : 0;
+    const numbers = wanted.length * (candidates ? this.#candidatesWidth : this.#outputWidth);
     const fits = numbers > 0 && output instanceof Float32Array && output.length >= numbers;
     const target = fits ? output : undefined;
     const shared = target !== undefined && isShared(target);
@@ -142,6 +147,7 @@ export class NativeExecutable implements CpuExecutable {
         embeddings?.at,
         embeddings?.vectors,
         rows,
+        candidates,
       );
     } catch (cause) {
       throw nativeError(cause, { what: 'The step', got: this.#holding.bytes });
@@ -151,6 +157,13 @@ export class NativeExecutable implements CpuExecutable {
     target.set(rows);
     if (!this.disposed) this.#transit.give(rows as Float32Array<ArrayBuffer>);
     return target.subarray(0, numbers);
+  }
+
+  async outputRow(row: number): Promise<Rows> {
+    this.#requireLive();
+    requireRow(row, this.#rowsKept);
+    const { addon, handle } = this.#engine;
+    return addon.outputRow(handle, this.#program, row, new Float32Array(this.#outputWidth));
   }
 
   async profile(on: boolean): Promise<CpuProfile> {

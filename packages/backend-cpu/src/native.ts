@@ -123,6 +123,14 @@ export interface NativeAddon {
     embeddingAt: Uint32Array | undefined,
     embeddingVectors: Float32Array | undefined,
     output: Float32Array,
+    candidates?: boolean,
+  ): Promise<Float32Array>;
+  /** Fills and resolves to `output`: a row that the last step, which gave candidates, kept. */
+  outputRow(
+    engine: NativeHandle,
+    program: NativeHandle,
+    row: number,
+    output: Float32Array,
   ): Promise<Float32Array>;
   /**
    * [steps, milliseconds of the steps, of preparing the inputs of products, then of each operation of `operationNames`]
@@ -184,5 +192,6 @@ export const operationNames = [
   'wkv7',
   'bonus7',
   'prepare7',
+  'top-k',
 ] as const;
 export type OperationName = (typeof operationNames)[number];

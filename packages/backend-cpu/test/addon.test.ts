@@ -155,8 +155,8 @@ describe('a program', () => {
     return addon.compile(engine, weights, states, noOperations, 0, 0, ...limits);
   };
   const words = (...numbers: number[]) => Uint32Array.from(numbers);
-  type Run = Parameters<typeof addon.run>;
-  const batch: [...Run] extends [unknown, unknown, ...infer Rest] ? Rest : never = [
+  type Run = Required<Parameters<typeof addon.run>>;
+  const batch: Run extends [unknown, unknown, ...infer Rest, boolean] ? Rest : never = [
     words(1, 2, 3),
     words(0, 2, 3),
     words(0, 1),

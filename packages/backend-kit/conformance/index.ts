@@ -10,6 +10,7 @@
  * ```
  */
 import { benchCases } from './bench.js';
+import { candidateCases } from './candidates.js';
 import { errorCases } from './errors.js';
 import { formatCases } from './formats.js';
 import { listGroup } from './group.js';
@@ -55,7 +56,7 @@ const groups: { readonly [G in ConformanceGroup]: readonly CaseDefinition[] } = 
   ops: opCases,
   formats: formatCases,
   state: stateCases,
-  ragged: raggedCases,
+  ragged: [...raggedCases, ...candidateCases],
   models: modelCases,
   sizes: sizeCases,
   lifecycle: lifecycleCases,

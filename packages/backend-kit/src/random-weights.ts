@@ -123,6 +123,7 @@ const table: RoleTable = {
   scale: none,
   activate: none,
   slice: none,
+  'top-k': none,
   wkv4: ({ decay, first }, roles) => {
     decay4(decay, roles);
     roles.set(first.weight, normal(0.5));

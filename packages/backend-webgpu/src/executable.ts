@@ -1,6 +1,7 @@
 import type { Batch, Executable, Limits, Rows } from '@rwkv-ts/backend';
-import { type BatchContext, batchBounds, validateBatch } from '@rwkv-ts/program';
+import { type BatchContext, batchBounds, requireRow, validateBatch } from '@rwkv-ts/program';
 import {
+  type Answer,
   type Compiled,
   compileProgram,
   type CompileOptions,
@@ -27,6 +28,8 @@ export class WebGpuExecutable implements Executable {
   /** T, R and S of the step. */
   readonly #counts = new Uint32Array(3);
   readonly #pending = new Set<Promise<unknown>>();
+  /** Output rows of the last step that `outputRow` may still be asked for. */
+  #rowsKept = 0;
   #disposal: Promise<void> | undefined;
 
   static async create(engine: Engine, options: CompileOptions): Promise<WebGpuExecutable> {
@@ -59,22 +62,41 @@ export class WebGpuExecutable implements Executable {
   }
 
   /** Dispatches of a step of this many tokens, wanted rows and sequences. */
-  countDispatches({ tokens, wanted, sequences }: Limits): number {
+  countDispatches(
+    { tokens, wanted, sequences }: Limits,
+    { candidates = false }: Pick<Batch, 'candidates'> = {},
+  ): number {
     const counts = [tokens, wanted, sequences];
-    return this.#compiled.nodes.filter(({ rows }) => counts[rows]! > 0).length;
+    return this.#compiled.nodes.filter(
+      ({ rows, forCandidates }) => counts[rows]! > 0 && (candidates || !forCandidates),
+    ).length;
   }
 
   async run(batch: Batch): Promise<Rows> {
     this.#requireLive();
     validateBatch(batch, this.#limits, this.#batchContext);
     this.#engine.context.requireSound();
+    this.#rowsKept = batch.candidates === true ? batch.wanted.length : 0;
     if (batch.tokens.length === 0) return new Float32Array(0);
-    const step = this.#step(batch);
-    this.#pending.add(step);
+    return this.#until(this.#step(batch));
+  }
+
+  async outputRow(row: number): Promise<Rows> {
+    this.#requireLive();
+    this.#engine.context.requireSound();
+    requireRow(row, this.#rowsKept);
+    const { output } = this.#compiled;
+    const offset = output.offset + 4 * row * output.stride;
+    const encoder = this.#engine.context.device.createCommandEncoder();
+    return this.#until(this.#answer(encoder, { answer: { ...output, offset }, rows: 1 }));
+  }
+
+  async #until<Result>(work: Promise<Result>): Promise<Result> {
+    this.#pending.add(work);
     try {
-      return await step;
+      return await work;
     } finally {
-      this.#pending.delete(step);
+      this.#pending.delete(work);
     }
   }
 
@@ -90,30 +112,38 @@ export class WebGpuExecutable implements Executable {
   }
 
   /** Everything up to the submission happens within the call, so that calls take effect in their order. */
-  async #step(batch: Batch): Promise<Rows> {
-    const { context } = this.#engine;
-    const { header, headerWords, arena, outputOffset, outputStride, outputWidth } = this.#compiled;
-    const rows = batch.wanted.length;
-    const bytes = 4 * rows * outputStride;
-    const staging = rows > 0 ? this.#readBack.take(stagingBytes(bytes)) : undefined;
-    const { device } = context;
+  #step(batch: Batch): Promise<Rows> {
+    const { device } = this.#engine.context;
+    const { header, headerWords, output, candidates } = this.#compiled;
     device.queue.writeBuffer(header, 0, headerWords, 0, writeHeader(headerWords, batch));
     const encoder = device.createCommandEncoder();
     this.#encode(encoder, batch);
-    if (staging) encoder.copyBufferToBuffer(arena, outputOffset, staging, 0, bytes);
-    device.queue.submit([encoder.finish()]);
-    const { output } = batch;
+    const answer = batch.candidates === true ? candidates! : output;
+    return this.#answer(encoder, { answer, rows: batch.wanted.length, into: batch.output });
+  }
+
+  /** Submits what is encoded, and reads rows back. */
+  async #answer(
+    encoder: GPUCommandEncoder,
+    { answer, rows, into }: { answer: Answer; rows: number; into?: Rows | undefined },
+  ): Promise<Rows> {
+    const { context } = this.#engine;
+    const { offset, stride, width } = answer;
+    const bytes = 4 * rows * stride;
+    const staging = rows > 0 ? this.#readBack.take(stagingBytes(bytes)) : undefined;
+    if (staging) encoder.copyBufferToBuffer(this.#compiled.arena, offset, staging, 0, bytes);
+    context.device.queue.submit([encoder.finish()]);
     let result: Float32Array = new Float32Array(0);
     try {
       if (!staging) await context.idle();
       else {
         await this.#readBack.read(staging, bytes, (mapped) => {
           const numbers = new Float32Array(mapped);
-          const count = rows * outputWidth;
-          const fits = output instanceof Float32Array && output.length >= count;
-          result = fits ? output.subarray(0, count) : new Float32Array(count);
-          if (outputStride === outputWidth) result.set(numbers);
-          else copyRows(numbers, { result, stride: outputStride, width: outputWidth });
+          const count = rows * width;
+          const fits = into instanceof Float32Array && into.length >= count;
+          result = fits ? into.subarray(0, count) : new Float32Array(count);
+          if (stride === width) result.set(numbers);
+          else copyRows(numbers, { result, stride, width });
         });
       }
       context.requireSound();
@@ -123,16 +153,17 @@ export class WebGpuExecutable implements Executable {
     return result;
   }
 
-  #encode(encoder: GPUCommandEncoder, { tokens, wanted, slots }: Batch): void {
+  #encode(encoder: GPUCommandEncoder, batch: Batch): void {
+    const { tokens, wanted, slots, candidates = false } = batch;
     const counts = this.#counts;
     counts[0] = tokens.length;
     counts[1] = wanted.length;
     counts[2] = slots.length;
     const pass = encoder.beginComputePass();
     let current: GPUComputePipeline | undefined;
-    for (const { rows, bindGroup, variants } of this.#compiled.nodes) {
+    for (const { rows, bindGroup, variants, forCandidates } of this.#compiled.nodes) {
       const count = counts[rows]!;
-      if (count === 0) continue;
+      if (count === 0 || (forCandidates && !candidates)) continue;
       const { pipeline, groups, rowsPerGroup, rowsFirst } = variantFor(variants, count);
       if (pipeline !== current) pass.setPipeline(pipeline);
       current = pipeline;

@@ -122,4 +122,11 @@ export interface Executable extends AsyncDisposable {
    * @throws BackendError `BATCH_INVALID`, `DEVICE_LOST`, `OUT_OF_MEMORY`, `DISPOSED` (as a rejection)
    */
   run(batch: Batch): Promise<Rows>;
+  /**
+   * Row `row` of the output [V] of the last step, if that was run with `Batch.candidates`: what the whole output would
+   * have held there, to the bit. The row belongs to the caller. Called before the next `run` on this executable; there
+   * where the program names candidates.
+   * @throws BackendError `BATCH_INVALID` where the last step has no such row, `DEVICE_LOST`, `DISPOSED` (as a rejection)
+   */
+  outputRow?(row: number): Promise<Rows>;
 }

@@ -17,6 +17,11 @@ export interface Batch {
   /** Rows that are an embedding vector instead of a token (soft prompts, other modalities). */
   readonly embeddings?: BatchEmbeddings;
   /**
+   * Whether the rows are those of `Program.candidates`, [R, 2 count + 1], instead of the output's. Whole output rows can
+   * still be had one by one, by `Executable.outputRow`.
+   */
+  readonly candidates?: boolean;
+  /**
    * Memory for the rows, of their type and at least [R, width], so that steps allocate nothing: hands off until the
    * step is done. A backend may put the rows at its start and give a view of them, or ignore it; one that does not fit is
    * ignored. Shared memory, which nobody can transfer meanwhile, lets other threads write there and spares a copy.

@@ -150,6 +150,19 @@ export interface SliceOp {
   readonly start: number;
 }
 /**
+ * The likeliest of a row, so that choosing a token needs no whole row: x [_, W] to out [_, 2 count + 1], `count` at most
+ * W. out = the `count` largest numbers, the largest first; their columns, the lowest first among equal numbers; and
+ * Σ exp(x - the largest), within 1e-5 of its value. That sum is 0 for a row without one: with NaN or +Infinity in it, or
+ * of -Infinity alone; what else lies in such a row of `out` says nothing. Computed and stored in at least f32, whatever
+ * the activations. A backend need not have it; no program needs it to be right.
+ */
+export interface TopKOp {
+  readonly kind: 'top-k';
+  readonly out: Value;
+  readonly x: Value;
+  readonly count: number;
+}
+/**
  * RWKV-4 attention, per channel; state [3, C]: sums a and b and their running exponent p (arXiv:2305.13048, section 3.1
  * and appendix D). q = max(p, first + k); out = (e^{p-q} a + e^{first+k-q} v) / (e^{p-q} b + e^{first+k-q});
  * then q = max(p + decay, k); a ← e^{p+decay-q} a + e^{k-q} v; b ← e^{p+decay-q} b + e^{k-q}; p ← q.
@@ -316,6 +329,7 @@ export type PrimitiveOp =
   | ScaleOp
   | ActivateOp
   | SliceOp
+  | TopKOp
   | Wkv4Op
   | Wkv6Op
   | Wkv7Op
@@ -339,4 +353,6 @@ export interface Program {
   readonly ops: readonly Op[];
   /** What `run` returns; [R, V] for a language model. */
   readonly output: Value;
+  /** What `run` returns instead where `Batch.candidates` asks for it: the `out` of a `top-k` of the output, which no op reads. */
+  readonly candidates?: Value;
 }

@@ -8,12 +8,17 @@ import { timeMix5 } from './time-mix-v5.js';
 import { timeMix6 } from './time-mix-v6.js';
 import { timeMix7 } from './time-mix-v7.js';
 
+export interface ProgramOptions {
+  /** How many of the likeliest tokens a step can give instead of all logits: up to V; 0 (default) leaves that out. */
+  readonly candidates?: number;
+}
+
 /**
  * The program of a model. Weight names are the canonical ones of `canonicalWeights`; ops include coarse kinds, which
  * `lower()` of `@rwkv-ts/program` rewrites for backends that lack them. Output: logits [R, V].
  * @throws ModelError `CONFIG_INVALID`
  */
-export function buildProgram(config: RwkvConfig): Program {
+export function buildProgram(config: RwkvConfig, { candidates = 0 }: ProgramOptions = {}): Program {
   validateConfig(config);
   const builder = new ProgramBuilder();
   const { channels, normEpsilon } = config;
@@ -42,7 +47,11 @@ export function buildProgram(config: RwkvConfig): Program {
     x: wanted,
     ...builder.norm('ln_out', channels, { eps: normEpsilon }),
   });
-  return builder.finish(builder.matmul(normed, 'head.weight', config.vocabularySize));
+  const logits = builder.matmul(normed, 'head.weight', config.vocabularySize);
+  if (candidates === 0) return builder.finish(logits);
+  const out = builder.value(2 * candidates + 1, 'R');
+  builder.emit({ kind: 'top-k', out, x: logits, count: candidates });
+  return { ...builder.finish(logits), candidates: out };
 }
 
 function buildLayers(builder: ProgramBuilder, config: RwkvConfig, embedded: Value): Value {

@@ -1,4 +1,4 @@
-export { buildProgram, canonicalWeights } from './build-program.js';
+export { buildProgram, canonicalWeights, type ProgramOptions } from './build-program.js';
 export {
   type RwkvConfig,
   type RwkvConfig4,

@@ -64,6 +64,7 @@ const table: AccessTable = {
   scale: rowwise,
   activate: rowwise,
   slice: rowwise,
+  'top-k': rowwise,
   wkv4: (op) => ({
     reads: [op.k, op.v],
     writes: [op.out],

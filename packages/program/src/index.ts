@@ -9,6 +9,6 @@ export {
   planMemory,
 } from './plan-memory.js';
 export { printProgram } from './print-program.js';
-export { type BatchContext, batchBounds, validateBatch } from './validate-batch.js';
+export { type BatchContext, batchBounds, requireRow, validateBatch } from './validate-batch.js';
 export { validateLimits } from './validate-limits.js';
 export { validateProgram } from './validate-program.js';

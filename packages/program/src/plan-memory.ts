@@ -56,7 +56,7 @@ export function placeIntervals(
 
 /**
  * A value lives from the op that assigns it to the last op that reads it, both included, so an op never writes over what
- * it reads; the output lives to the end.
+ * it reads; the output and the candidates live to the end.
  */
 export function planMemory(program: Program, options: MemoryPlanOptions): MemoryPlan {
   const { limits, alignment = 256, elementBytes = 4, scratchBytes } = options;
@@ -82,11 +82,12 @@ export function planMemory(program: Program, options: MemoryPlanOptions): Memory
 }
 
 /** Per value, the index of the last op that needs it. */
-function lastUseOfValues({ ops, output }: Program): Map<number, number> {
+function lastUseOfValues({ ops, output, candidates }: Program): Map<number, number> {
   const uses = new Map<number, number>();
   for (const [index, op] of ops.entries()) {
     for (const { id } of [...readsOf(op), ...writesOf(op)]) uses.set(id, index);
   }
+  if (candidates) uses.set(candidates.id, ops.length);
   return uses.set(output.id, ops.length);
 }
 

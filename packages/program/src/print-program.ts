@@ -8,10 +8,11 @@ import { writesOf } from './access.js';
  */
 export function printProgram(program: Program): string {
   const shapes = new Map(program.weights.map(({ name, shape }) => [name, shape]));
-  const { weights, states, ops, output } = program;
+  const { weights, states, ops, output, candidates } = program;
+  const second = candidates ? ` or %${candidates.id} ${shapeOf(candidates)}` : '';
   const digits = String(Math.max(ops.length - 1, 0)).length;
   return [
-    `program: ${weights.length} weights, ${states.length} states, ${ops.length} ops -> %${output.id} ${shapeOf(output)}`,
+    `program: ${weights.length} weights, ${states.length} states, ${ops.length} ops -> %${output.id} ${shapeOf(output)}${second}`,
     ...states.map(
       ({ name, shape, initial }) =>
         `state ${name}[${shape.join(', ')}] = ${JSON.stringify(initial)}`,

@@ -106,6 +106,12 @@ const rules: { readonly [K in OpKind]: ShapeRule<K> } = {
     const end = op.start + op.out.width;
     if (end > op.x.width) check.fail('end of the slice', `at most ${op.x.width}`, end);
   },
+  'top-k': (op, check) => {
+    check.rows(op.x.rows, op.out);
+    check.integer('count', op.count, { minimum: 1 });
+    if (op.count > op.x.width) check.fail('count', `at most ${op.x.width}`, op.count);
+    check.width(2 * op.count + 1, op.out);
+  },
   wkv4: (op, check) => {
     check.rows('T', op.out);
     check.like(op.out, op.k, op.v);

@@ -6,7 +6,7 @@ import { batchBounds, validateBatch } from './validate-batch.js';
 import { validateLimits } from './validate-limits.js';
 
 const limits = { tokens: 6, sequences: 3, wanted: 2 };
-const context = { slots: 4, vocabularySize: 10, channels: 2, embeddings: true };
+const context = { slots: 4, vocabularySize: 10, channels: 2, embeddings: true, candidates: false };
 const of = (...numbers: number[]) => new Uint32Array(numbers);
 const good: Batch = { tokens: of(1, 2, 9), starts: of(0, 2, 3), slots: of(3, 0), wanted: of(0, 2) };
 const check = (change: Partial<Batch>, changes: Partial<typeof context> = {}): void => {
@@ -95,7 +95,11 @@ describe('validateBatch', () => {
 describe('batchBounds', () => {
   it('reads the vocabulary and the channels from the embed ops', () => {
     for (const config of smallConfigs) {
-      expect(batchBounds(buildProgram(config))).toEqual({ vocabularySize: 23, channels: 12 });
+      expect(batchBounds(buildProgram(config))).toEqual({
+        vocabularySize: 23,
+        channels: 12,
+        candidates: false,
+      });
     }
   });
 });

@@ -11,10 +11,14 @@ export interface BatchContext {
   readonly channels: number;
   /** Whether the backend takes embedding vectors. */
   readonly embeddings: boolean;
+  /** Whether the program names candidates. */
+  readonly candidates: boolean;
 }
 
 /** The part of a `BatchContext` that a program determines. Without an embed op any token id passes. */
-export function batchBounds(program: Program): Pick<BatchContext, 'vocabularySize' | 'channels'> {
+export function batchBounds(
+  program: Program,
+): Pick<BatchContext, 'vocabularySize' | 'channels' | 'candidates'> {
   const shapes = new Map(program.weights.map(({ name, shape }) => [name, shape]));
   let vocabularySize = 2 ** 32;
   let channels = 0;
@@ -23,7 +27,7 @@ export function batchBounds(program: Program): Pick<BatchContext, 'vocabularySiz
     vocabularySize = Math.min(vocabularySize, shapes.get(op.table)?.[0] ?? 0);
     if (op.by === 'input') channels = op.out.width;
   }
-  return { vocabularySize, channels };
+  return { vocabularySize, channels, candidates: program.candidates !== undefined };
 }
 
 /**
@@ -44,6 +48,9 @@ export function validateBatch(batch: Batch, limits: Limits, context: BatchContex
   checkSlots(slots, context.slots);
   checkTokens(tokens, context.vocabularySize);
   checkIncreasing('batch.wanted', wanted, tokens.length);
+  if (batch.candidates === true && !context.candidates) {
+    invalid('batch.candidates', 'absent: the program names none', true);
+  }
   if (embeddings === undefined) return;
   requireArray('batch.embeddings.at', embeddings.at, Uint32Array);
   requireArray('batch.embeddings.vectors', embeddings.vectors, Float32Array);
@@ -54,6 +61,15 @@ export function validateBatch(batch: Batch, limits: Limits, context: BatchContex
   if (embeddings.vectors.length !== numbers) {
     invalid('batch.embeddings.vectors.length', numbers, embeddings.vectors.length);
   }
+}
+
+/**
+ * Checks what `Executable.outputRow` is asked for. `rows`: how many the last step keeps, 0 where it was not asked for candidates.
+ * @throws BackendError `BATCH_INVALID`
+ */
+export function requireRow(row: number, rows: number): void {
+  if (Number.isInteger(row) && row >= 0 && row < rows) return;
+  invalid('The output row', `below ${rows}, the rows of the last step with candidates`, row);
 }
 
 function invalid(what: string, expected: unknown, got: unknown): never {

@@ -15,7 +15,7 @@ import { OpChecker } from './op-checker.js';
 /**
  * Every value is assigned exactly once and before use, always with the same rows and width; shapes fit each op's
  * formula; the weights and states listed are exactly those the ops name, with fitting shapes; each state belongs to one
- * op; the output is an assigned [R, width] value; all `input` tables are equally wide.
+ * op; the output is an assigned [R, width] value, candidates are those of a `top-k` of it; all `input` tables are equally wide.
  * @throws BackendError `PROGRAM_INVALID`, its message naming the op's index and kind, with `expected` and `got`
  */
 export function validateProgram(program: Program): void {
@@ -47,7 +47,8 @@ export function validateProgram(program: Program): void {
   }
   checkAllUsed('weight', weights, usedWeights);
   checkAllUsed('state', states, stateOwners);
-  checkOutput(program.output, values);
+  checkOutput('output', program.output, values);
+  if (program.candidates !== undefined) checkCandidates(program, program.candidates, values);
 }
 
 /** A program may come from a file; what is read before the rules of each part needs its type checked first. */
@@ -61,6 +62,9 @@ function checkLists(program: Program): void {
     if (odd !== -1) throw invalid(`${name}[${odd}]`, 'an object', list[odd]);
   }
   if (!isObject(program.output)) throw invalid('output', 'a value', program.output);
+  if (program.candidates !== undefined && !isObject(program.candidates)) {
+    throw invalid('candidates', 'a value', program.candidates);
+  }
 }
 
 function checkOp(checker: OpChecker, { op, values }: { op: Op; values: Map<number, Value> }): void {
@@ -150,15 +154,30 @@ function checkAllUsed(
   }
 }
 
-function checkOutput(output: Value, values: ReadonlyMap<number, Value>): void {
+function checkOutput(what: string, output: Value, values: ReadonlyMap<number, Value>): void {
   const value = values.get(output.id);
-  if (!value) throw invalid('output', 'a value an op assigns', `value ${output.id}`);
-  if (output.rows !== 'R') throw invalid('rows of the output', 'R', output.rows);
+  if (!value) throw invalid(what, 'a value an op assigns', `value ${output.id}`);
+  if (output.rows !== 'R') throw invalid(`rows of the ${what}`, 'R', output.rows);
   if (value.rows !== output.rows || value.width !== output.width) {
     throw invalid(
-      `shape of the output, value ${output.id}`,
+      `shape of the ${what}, value ${output.id}`,
       `[${value.rows}, ${value.width}]`,
       `[${output.rows}, ${output.width}]`,
     );
   }
+}
+
+function checkCandidates(
+  { ops, output }: Program,
+  candidates: Value,
+  values: ReadonlyMap<number, Value>,
+): void {
+  checkOutput('candidates', candidates, values);
+  const { id } = candidates;
+  const maker = ops.find((op) => writesOf(op).some((value) => value.id === id));
+  if (maker?.kind !== 'top-k' || maker.x.id !== output.id) {
+    throw invalid('candidates', `made by a top-k of value ${output.id}, the output`, maker?.kind);
+  }
+  const reader = ops.findIndex((op) => readsOf(op).some((value) => value.id === id));
+  if (reader !== -1) throw invalid('candidates', 'read by no op', `value ${id} of op ${reader}`);
 }

@@ -38,6 +38,7 @@ export const primitiveKinds: ReadonlySet<OpKind> = new Set<OpKind>([
   'scale',
   'activate',
   'slice',
+  'top-k',
   'wkv4',
   'wkv6',
   'wkv7',

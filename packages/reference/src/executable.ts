@@ -6,8 +6,15 @@ import {
   type PrimitiveOp,
   type Program,
   type Rows,
+  type Value,
 } from '@rwkv-ts/backend';
-import { type BatchContext, batchBounds, planMemory, validateBatch } from '@rwkv-ts/program';
+import {
+  type BatchContext,
+  batchBounds,
+  planMemory,
+  requireRow,
+  validateBatch,
+} from '@rwkv-ts/program';
 import { activationFunctions } from './activation.js';
 import { requireLive } from './errors.js';
 import type { JobQueue } from './job-queue.js';
@@ -38,6 +45,12 @@ export interface ExecutableOptions {
   readonly memory: Memory;
 }
 
+/** What `run` gives out: [R, width]. */
+interface Answer {
+  numbers: Numbers;
+  readonly width: number;
+}
+
 /** A list of prepared kernels over one arena of activations. */
 export class ReferenceExecutable implements Executable {
   readonly #queue: JobQueue;
@@ -47,8 +60,10 @@ export class ReferenceExecutable implements Executable {
   readonly #limits: Limits;
   readonly #batchContext: BatchContext;
   readonly #step: Step = createStep();
-  readonly #outputWidth: number;
-  #output: Numbers;
+  readonly #output: Answer;
+  readonly #candidates: Answer | undefined;
+  /** Output rows of the last step that `outputRow` may still be asked for. */
+  #rowsKept = 0;
   #kernels: readonly Kernel[];
   #disposal: Promise<void> | undefined;
 
@@ -60,10 +75,11 @@ export class ReferenceExecutable implements Executable {
     this.#limits = { ...limits };
     this.#holding = new Holding(options.memory);
     this.#batchContext = { ...batchBounds(program), slots: states.slots, embeddings: true };
-    this.#outputWidth = program.output.width;
     try {
       const context = createContext(options, { step: this.#step, holding: this.#holding });
-      this.#output = context.value(program.output);
+      const answer = (value: Value) => ({ numbers: context.value(value), width: value.width });
+      this.#output = answer(program.output);
+      this.#candidates = program.candidates && answer(program.candidates);
       this.#kernels = program.ops.map((op) => prepareOp(op as PrimitiveOp, options.form, context));
     } catch (error) {
       this.#holding.release();
@@ -80,9 +96,7 @@ export class ReferenceExecutable implements Executable {
   }
 
   async run(batch: Batch): Promise<Rows> {
-    requireLive(this.disposed, 'executable');
-    requireLive(this.#weights.disposed, 'weights handle of the executable');
-    requireLive(this.#states.disposed, 'states handle of the executable');
+    this.#requireLive();
     validateBatch(batch, this.#limits, this.#batchContext);
     const copy = copyBatch(batch);
     return this.#queue.enqueue(() => this.#execute(copy));
@@ -91,7 +105,9 @@ export class ReferenceExecutable implements Executable {
   [Symbol.asyncDispose](): Promise<void> {
     this.#disposal ??= this.#queue.enqueue(async () => {
       this.#kernels = [];
-      this.#output = this.#output.subarray(0, 0).slice();
+      for (const answer of [this.#output, this.#candidates]) {
+        if (answer) answer.numbers = answer.numbers.subarray(0, 0).slice();
+      }
       this.#holding.release();
     });
     return this.#disposal;
@@ -103,7 +119,25 @@ export class ReferenceExecutable implements Executable {
       if (this.#queue.shouldYield) await this.#queue.yield();
       kernel();
     }
-    return this.#output.slice(0, batch.wanted.length * this.#outputWidth);
+    const rows = batch.wanted.length;
+    this.#rowsKept = batch.candidates === true ? rows : 0;
+    const { numbers, width } = batch.candidates === true ? this.#candidates! : this.#output;
+    return numbers.slice(0, rows * width);
+  }
+
+  async outputRow(row: number): Promise<Rows> {
+    this.#requireLive();
+    return this.#queue.enqueue(async () => {
+      requireRow(row, this.#rowsKept);
+      const { numbers, width } = this.#output;
+      return numbers.slice(row * width, (row + 1) * width);
+    });
+  }
+
+  #requireLive(): void {
+    requireLive(this.disposed, 'executable');
+    requireLive(this.#weights.disposed, 'weights handle of the executable');
+    requireLive(this.#states.disposed, 'states handle of the executable');
   }
 }
 

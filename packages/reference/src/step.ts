@@ -39,8 +39,10 @@ export function loadStep(step: Step, batch: Batch): void {
 }
 
 /** A copy that the caller's later changes do not reach. */
-export function copyBatch({ tokens, starts, slots, wanted, embeddings }: Batch): Batch {
+export function copyBatch(batch: Batch): Batch {
+  const { tokens, starts, slots, wanted, embeddings, candidates = false } = batch;
   const copy = {
+    candidates,
     tokens: tokens.slice(),
     starts: starts.slice(),
     slots: slots.slice(),

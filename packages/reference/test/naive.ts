@@ -223,6 +223,13 @@ const table: { readonly [K in OpKind]: (op: OpOf<K>, at: Token) => void } = {
   slice: (op, at) => {
     at.set(op.out, at.get(op.x).slice(op.start, op.start + op.out.width));
   },
+  'top-k': (op, at) => {
+    const x = at.get(op.x);
+    const order = [...x.keys()].sort((a, b) => x[b]! - x[a]! || a - b).slice(0, op.count);
+    const numbers = order.map((column) => x[column]!);
+    const sum = x.reduce((total, number) => total + Math.exp(number - numbers[0]!), 0);
+    at.set(op.out, [...numbers, ...order, sum]);
+  },
   wkv4: (op, at) => {
     const [k, v, d, u] = [
       at.get(op.k),

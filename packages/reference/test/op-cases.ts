@@ -155,6 +155,12 @@ export const opCases: { readonly [K in PrimitiveKind]: readonly OpCase[] } = {
     x: b.input(9),
     start,
   })),
+  'top-k': [1, 4, 9].map((count): OpCase => (b) => ({
+    kind: 'top-k',
+    out: b.value(2 * count + 1),
+    x: b.input(9),
+    count,
+  })),
   wkv4: [
     (b) => ({
       kind: 'wkv4',

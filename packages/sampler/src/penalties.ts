@@ -87,6 +87,13 @@ export class Penalties {
     return place;
   }
 
+  /** Whose logits `apply` may change; each at least once. */
+  get mentioned(): readonly Int32Array[] {
+    const seen = this.#tokens.subarray(0, this.#length);
+    if (this.#windowLength === 0) return [seen];
+    return [seen, this.#window.subarray(0, this.#windowLength).filter((token) => token >= 0)];
+  }
+
   /**
    * Writes the penalised logits: `scratch.row` holds the model's row; every token with a penalty is appended to
    * `scratch.changed` (its place in `slots`). Returns how many there are.

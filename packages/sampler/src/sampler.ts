@@ -1,4 +1,13 @@
-import { measure, type Distributions } from './distribution.js';
+import {
+  adjust,
+  candidateCount,
+  candidatesCanDecide,
+  type Known,
+  likeliestOf,
+  spread,
+  truncateKnown,
+} from './candidates.js';
+import { type Distribution, type Distributions, measure } from './distribution.js';
 import {
   boundSurprise,
   drawFromList,
@@ -38,6 +47,15 @@ export interface Sampler {
    * changed: no random number is used up. Throws `LOGITS_LENGTH`, `LOGITS_INVALID`, `NO_TOKEN_LEFT`.
    */
   sample(logits: Float32Array | Float64Array): SampledToken;
+  /**
+   * Chooses from the likeliest tokens of a row alone: [2 n + 1], the n largest logits from the largest down, their
+   * tokens, and Σ exp(logit - largest) over the whole row, within 1e-5 of its value, as the op `top-k` gives them. The
+   * same token as `sample` of the whole row, its log probability within 1e-5; or undefined, and nothing has changed,
+   * where those tokens do not decide it: `sample` the whole row then. Throws `LOGITS_LENGTH`.
+   */
+  sampleCandidates(candidates: Float32Array | Float64Array): SampledToken | undefined;
+  /** Whether `count` candidates can decide with these options. Typical rows of a model then mostly do. */
+  canDecide(count: number): boolean;
   /** Counts a token chosen elsewhere (forced, or of the prompt) and ages the others by one step. `TOKEN_INVALID`. */
   accept(token: number): void;
   /** Back to the moment of creation: no counts, no window, mirostat's first bound, the first random number. */
@@ -62,6 +80,9 @@ class LogitsSampler implements Sampler {
   };
   readonly #drawn: Drawn = { token: 0, weight: 1, mass: 1 };
   #seed: bigint;
+  readonly #known: Known = { length: 0, maximum: 0, bound: 0, leastMass: 0, mostMass: 0 };
+  /** Tokens of biases and bans. */
+  readonly #named: readonly number[];
   /** Mirostat's bound in bits. */
   #bound: number;
 
@@ -74,6 +95,7 @@ class LogitsSampler implements Sampler {
     this.#random = new RandomStream(seedState(seed));
     this.#bound = 2 * (options.mirostat?.targetSurprise ?? 0);
     this.#truncates = truncates(options, size);
+    this.#named = [...options.logitBias.map(([token]) => token), ...options.bannedTokens];
     if (options.topLogprobs > 0) {
       this.#likeliest = new Likeliest(Math.min(options.topLogprobs, size));
     }
@@ -89,6 +111,42 @@ class LogitsSampler implements Sampler {
     this.#penalties.accept(token);
     if (this.#likeliest === undefined) return { token, logprob };
     return { token, logprob, topLogprobs: this.#likeliest.find(logits, model) };
+  }
+
+  sampleCandidates(candidates: Float32Array | Float64Array): SampledToken | undefined {
+    const count = candidateCount(candidates, this.#size);
+    const scratch = this.#scratch;
+    const { topLogprobs } = this.#options;
+    // 0: a row that is no distribution, of which the whole row tells more.
+    if (!(candidates[2 * count]! >= 1) || !this.canDecide(count)) return undefined;
+    spread(scratch, candidates, { count, others: [...this.#penalties.mentioned, this.#named] });
+    const changed = this.#change();
+    const known = this.#known;
+    if (!adjust(scratch, candidates, { count, changed, into: known })) return undefined;
+    const token = this.#chooseKnown();
+    if (token < 0) return undefined;
+    this.#penalties.accept(token);
+    const logit = candidates[candidates.indexOf(token, count) - count]!;
+    const logprob = logit - candidates[0]! - naturalLogarithm(candidates[2 * count]!);
+    if (topLogprobs === 0) return { token, logprob };
+    const wanted = Math.min(topLogprobs, count);
+    return { token, logprob, topLogprobs: likeliestOf(candidates, count, wanted) };
+  }
+
+  canDecide(count: number): boolean {
+    return candidatesCanDecide(this.#options, { size: this.#size, count });
+  }
+
+  /** The token, or -1 where others than the certain ones could matter; only a choice uses up a random number. */
+  #chooseKnown(): number {
+    const scratch = this.#scratch;
+    const known = this.#known;
+    if (this.#options.temperature === 0) {
+      return scratch.tokens[scratch.logits.indexOf(known.maximum)]!;
+    }
+    const length = truncateKnown(scratch, known, this.#options);
+    if (length < 0) return -1;
+    return this.#drawListed(length, this.#found.adjusted, this.#random.nextUniform());
   }
 
   /** Lists the changed tokens in the scratch memory and returns how many; `slots` is all -1 again afterwards. */
@@ -119,15 +177,25 @@ class LogitsSampler implements Sampler {
     const { adjusted } = this.#found;
     const { temperature, mirostat } = this.#options;
     const uniform = this.#random.nextUniform();
-    let length = this.#truncates ? truncate(scratch, adjusted, this.#options) : -1;
+    const length = this.#truncates ? truncate(scratch, adjusted, this.#options) : -1;
+    if (mirostat === null && length < 0) {
+      return drawFromRow(scratch, adjusted, temperature, uniform);
+    }
+    return this.#drawListed(length, adjusted, uniform);
+  }
+
+  /** Draws from a list of weighed tokens; `length` -1, with mirostat only, stands for the whole row. */
+  #drawListed(length: number, adjusted: Distribution, uniform: number): number {
+    const scratch = this.#scratch;
+    const { temperature, mirostat } = this.#options;
+    let listed = length;
     if (mirostat !== null) {
       const bound = this.#bound;
-      length = boundSurprise(scratch, adjusted, { length, temperature, bound });
-    } else if (length < 0) return drawFromRow(scratch, adjusted, temperature, uniform);
-    else if (temperature !== 1) {
+      listed = boundSurprise(scratch, adjusted, { length, temperature, bound });
+    } else if (temperature !== 1) {
       heat(scratch, length, largestListed(scratch, length), temperature);
     }
-    drawFromList(scratch, length, uniform, this.#drawn);
+    drawFromList(scratch, listed, uniform, this.#drawn);
     if (mirostat !== null) {
       const error = surpriseOf(this.#drawn) - mirostat.targetSurprise;
       this.#bound -= mirostat.learningRate * error;

@@ -84,7 +84,7 @@ export function gather(scratch: Scratch, maximum: number, lowest: number): numbe
 }
 
 /** Sets the weights to exp(logit - maximum) and returns their sum. */
-function weigh({ logits, weights }: Scratch, length: number, maximum: number): number {
+export function weigh({ logits, weights }: Scratch, length: number, maximum: number): number {
   const entries = exponentialTable();
   let mass = 0;
   for (let at = 0; at < length; at++) {
@@ -95,7 +95,7 @@ function weigh({ logits, weights }: Scratch, length: number, maximum: number): n
   return mass;
 }
 
-function selectByMass(scratch: Scratch, length: number, target: number): number {
+export function selectByMass(scratch: Scratch, length: number, target: number): number {
   const { logits, weights, selectValues: values, selectWeights } = scratch;
   for (let at = 0; at < length; at++) {
     values[at] = logits[at]!;
@@ -104,7 +104,11 @@ function selectByMass(scratch: Scratch, length: number, target: number): number 
   return thresholdOfMass({ values, weights: selectWeights, length, target });
 }
 
-function keepAtLeast({ tokens, logits, weights }: Scratch, length: number, lowest: number): number {
+export function keepAtLeast(
+  { tokens, logits, weights }: Scratch,
+  length: number,
+  lowest: number,
+): number {
   let kept = 0;
   for (let at = 0; at < length; at++) {
     if (logits[at]! < lowest) continue;
@@ -116,7 +120,7 @@ function keepAtLeast({ tokens, logits, weights }: Scratch, length: number, lowes
 }
 
 /** The `count` largest, not yet weighed; among those equal to the smallest of them, the lowest ids. */
-function keepLargest(scratch: Scratch, length: number, count: number): number {
+export function keepLargest(scratch: Scratch, length: number, count: number): number {
   const { tokens, logits, selectValues: values, selectWeights } = scratch;
   for (let at = 0; at < length; at++) values[at] = logits[at]!;
   selectWeights.fill(1, 0, length);
@@ -137,7 +141,12 @@ function keepLargest(scratch: Scratch, length: number, count: number): number {
  * Locally typical sampling. With p = w / W and d = maximum - logit, the surprise of a token is d + ln W and the entropy
  * is Σ p d + ln W, so their distance is |d - Σ p d|.
  */
-function keepTypical(scratch: Scratch, length: number, maximum: number, typicalP: number): number {
+export function keepTypical(
+  scratch: Scratch,
+  length: number,
+  maximum: number,
+  typicalP: number,
+): number {
   const { tokens, logits, weights, selectValues: values, selectWeights } = scratch;
   let mass = 0;
   let moment = 0;

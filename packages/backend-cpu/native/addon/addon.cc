@@ -418,6 +418,7 @@ class RunJob final : public AddonJob {
     step.embeddings = static_cast<uint32_t>(embedding_at.size());
     step.embedding_at = embedding_at.data();
     step.embedding_vectors = embedding_vectors.data();
+    step.candidates = candidates;
     return step;
   }
   size_t output_length() const { return output_.length(); }
@@ -429,9 +430,26 @@ class RunJob final : public AddonJob {
 
   std::vector<uint32_t> tokens, starts, slots, wanted, embedding_at;
   std::vector<float> embedding_vectors;
+  bool candidates = false;
 
  private:
   std::shared_ptr<CompiledProgram> program_;
+  Pinned<Napi::Float32Array> output_;
+};
+
+class OutputRowJob final : public AddonJob {
+ public:
+  OutputRowJob(Napi::Env env, std::shared_ptr<EngineHandle> engine, std::shared_ptr<CompiledProgram> program,
+               uint32_t row, const Napi::Float32Array& output)
+      : AddonJob(env, std::move(engine)), program_(std::move(program)), row_(row), output_(output) {}
+  void work(Engine&) override {
+    if (!program_->output_row(row_, output_.data(), output_.length())) fail("NO_SUCH_ROW", "the last step kept no such row");
+  }
+  Napi::Value result(Napi::Env) override { return output_.value(); }
+
+ private:
+  std::shared_ptr<CompiledProgram> program_;
+  uint32_t row_;
   Pinned<Napi::Float32Array> output_;
 };
 
@@ -444,7 +462,10 @@ bool copy(const Napi::Value& value, std::vector<Number>& out) {
   return true;
 }
 
-/** run(engine, program, tokens, starts, slots, wanted, at | undefined, vectors | undefined, output): resolves to output. */
+/**
+ * run(engine, program, tokens, starts, slots, wanted, at | undefined, vectors | undefined, output, candidates): resolves
+ * to output.
+ */
 Napi::Value run(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto engine = unwrap<EngineHandle>(info[0]);
@@ -456,10 +477,24 @@ Napi::Value run(const Napi::CallbackInfo& info) {
       !copy(info[5], job->wanted) || !copy(info[6], job->embedding_at) || !copy(info[7], job->embedding_vectors)) {
     return type_error(env, "a batch must be a Uint32Array of each, its vectors a Float32Array");
   }
+  job->candidates = flag(info, 9);
   if (job->starts.size() != job->slots.size() + 1 ||
       !program->accepts(job->step(), job->embedding_vectors.size(), job->output_length())) {
     return type_error(env, "the batch does not fit the program");
   }
+  const Napi::Value promise = job->promise();
+  engine->enqueue(env, std::move(job));
+  return promise;
+}
+
+/** outputRow(engine, program, row, output): resolves to output. */
+Napi::Value output_row(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto engine = unwrap<EngineHandle>(info[0]);
+  const auto program = engine ? unwrap<CompiledProgram>(info[1]) : nullptr;
+  if (!program) return env.Undefined();
+  if (!is_array<float>(info[3])) return type_error(env, "the output must be a Float32Array");
+  auto job = std::make_unique<OutputRowJob>(env, engine, program, small(info, 2), info[3].As<Napi::Float32Array>());
   const Napi::Value promise = job->promise();
   engine->enqueue(env, std::move(job));
   return promise;
@@ -517,6 +552,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   add<release<StateStore>>(env, exports, "releaseStates");
   add<compile>(env, exports, "compile");
   add<run>(env, exports, "run");
+  add<output_row>(env, exports, "outputRow");
   add<profile>(env, exports, "profile");
   add<release<CompiledProgram>>(env, exports, "releaseProgram");
   add_packed_functions(env, exports);

@@ -16,7 +16,7 @@ namespace rwkv {
 namespace {
 
 /** What an op's units are. */
-enum class UnitKind { tokens, wanted, sequences, sequence_parts };
+enum class UnitKind { tokens, wanted, candidates, sequences, sequence_parts };
 
 struct Units {
   UnitKind kind = UnitKind::tokens;
@@ -27,6 +27,7 @@ struct Units {
     switch (kind) {
       case UnitKind::tokens: return step.tokens;
       case UnitKind::wanted: return step.wanted;
+      case UnitKind::candidates: return step.candidates ? step.wanted : 0;
       case UnitKind::sequences: return step.sequences;
       case UnitKind::sequence_parts: return step.sequences * parts;
     }
@@ -167,7 +168,7 @@ class Decoder {
     return found;
   }
 
-  enum Base : size_t { absent, arena, output, parameters };
+  enum Base : size_t { absent, arena, output, parameters, candidates };
 
   /** Rows of `width` numbers, as many as the limits allow; where they lie and how far apart they are. */
   Rows view(size_t width, size_t rows, float** field = nullptr) {
@@ -176,6 +177,11 @@ class Decoder {
     if (base == output) {
       if (field) program_.output_pointers_.push_back({field, offset});
       program_.output_stride_ = std::max(program_.output_stride_, stride);
+      return {nullptr, stride};
+    }
+    if (base == candidates) {
+      if (field) program_.candidate_pointers_.push_back({field, offset});
+      program_.candidate_stride_ = std::max(program_.candidate_stride_, stride);
       return {nullptr, stride};
     }
     const Block& block = base == parameters ? program_.parameters_ : program_.arena_;
@@ -279,6 +285,7 @@ class Decoder {
       case OpCode::wkv7: return wkv7();
       case OpCode::bonus7: return bonus7();
       case OpCode::prepare7: return prepare7();
+      case OpCode::top_k: return top_k();
     }
   }
 
@@ -472,6 +479,19 @@ class Decoder {
     args.eps = real();
     for (Rows* rows : {&args.v, &args.v_first, &args.amount, &args.v_out}) read(*rows, width, rows_);
     op.nanoseconds = static_cast<double>(width) * 0.6;
+  }
+
+  void top_k() {
+    auto& op = add(&Kernels::top_k, row_units_);
+    const size_t width = op.args.width = small();
+    const size_t count = op.args.count = small();
+    if (count == 0 || count > width) ok_ = false;
+    read(op.args.x, width, rows_);
+    const size_t before = program_.candidate_pointers_.size();
+    read(op.args.out, 2 * count + 1, rows_);
+    // Nobody else reads those, so a step that does not ask for them need not make them.
+    if (program_.candidate_pointers_.size() > before) op.unit = {UnitKind::candidates, 1};
+    op.nanoseconds = static_cast<double>(width) * 0.5;
   }
 
   CompiledProgram& program_;

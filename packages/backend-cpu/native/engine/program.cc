@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <new>
 #include <utility>
 
@@ -79,14 +80,24 @@ bool CompiledProgram::accepts(const Step& step, size_t embedding_floats, size_t 
   }
   return increasing(step.wanted_rows, step.wanted) && increasing(step.embedding_at, step.embeddings) &&
          embedding_floats >= size_t{step.embeddings} * embedding_columns_ &&
-         output_floats >= step.wanted * output_stride_;
+         (!step.candidates || candidate_stride_ > 0) &&
+         output_floats >= step.wanted * (step.candidates ? candidate_stride_ : output_stride_);
 }
 
 bool CompiledProgram::run(ThreadPool& pool, const Step& step, float* output, const std::atomic<bool>& stop) {
   const auto start = Clock::now();
   const Plan& plan = plan_for(step, pool.threads());
   if (!reserve(plan)) return false;
-  for (const OutputPointer& pointer : output_pointers_) *pointer.field = output + pointer.offset;
+  float* rows = output;
+  kept_ = 0;
+  if (step.candidates) {
+    const size_t bytes = step.wanted * output_stride_ * sizeof(float);
+    if (kept_rows_.bytes() < bytes && !kept_rows_.allocate(bytes)) return false;
+    rows = kept_rows_.floats();
+    kept_ = step.wanted;
+    for (const OutputPointer& pointer : candidate_pointers_) *pointer.field = output + pointer.offset;
+  }
+  for (const OutputPointer& pointer : output_pointers_) *pointer.field = rows + pointer.offset;
   step_count_++;
   StepRun work(*this, plan, step, stop);
   if (plan.alone) pool.run_alone(work);
@@ -99,6 +110,12 @@ bool CompiledProgram::run(ThreadPool& pool, const Step& step, float* output, con
   }
   profile_.steps += milliseconds_since(start);
   profile_.step_count++;
+  return true;
+}
+
+bool CompiledProgram::output_row(uint32_t row, float* out, size_t floats) const {
+  if (row >= kept_ || floats < output_stride_) return false;
+  memcpy(out, kept_rows_.floats() + row * output_stride_, output_stride_ * sizeof(float));
   return true;
 }
 
@@ -124,7 +141,8 @@ void CompiledProgram::run_task(const Plan& plan, const Stretch& stretch, const T
 
 const CompiledProgram::Plan& CompiledProgram::plan_for(const Step& step, unsigned threads) {
   for (Plan& plan : plans_) {
-    if (plan.tokens == step.tokens && plan.sequences == step.sequences && plan.wanted == step.wanted) {
+    if (plan.tokens == step.tokens && plan.sequences == step.sequences && plan.wanted == step.wanted &&
+        plan.candidates == step.candidates) {
       plan.used = step_count_ + 1;
       return plan;
     }
@@ -145,6 +163,7 @@ void CompiledProgram::make_plan(Plan& plan, const Step& step, unsigned threads) 
   plan.tokens = step.tokens;
   plan.sequences = step.sequences;
   plan.wanted = step.wanted;
+  plan.candidates = step.candidates;
   plan.threads = threads;
   plan.prepared_per_thread = step.tokens <= most_prepared_per_thread(threads);
   plan.prepared_at.assign(operations_.size(), 0);
@@ -243,7 +262,8 @@ size_t CompiledProgram::working_bytes(unsigned threads) const {
   largest.sequences = std::min(limits_.sequences, largest.tokens);
   largest.wanted = std::min(limits_.wanted, largest.tokens);
   make_plan(own, largest, threads);
-  return shared.prepared_bytes + threads * (kThreadScratch + own.prepared_bytes);
+  const size_t kept = candidate_stride_ == 0 ? 0 : limits_.wanted * output_stride_ * sizeof(float);
+  return kept + shared.prepared_bytes + threads * (kThreadScratch + own.prepared_bytes);
 }
 
 void CompiledProgram::set_profiling(bool on) {
@@ -254,6 +274,9 @@ void CompiledProgram::set_profiling(bool on) {
 void CompiledProgram::release() {
   operations_.clear();
   output_pointers_.clear();
+  candidate_pointers_.clear();
+  kept_rows_.release();
+  kept_ = 0;
   plans_.clear();
   per_thread_.clear();
   shared_prepared_.release();

@@ -32,8 +32,9 @@ enum class OpCode : int32_t {
   wkv7,
   bonus7,
   prepare7,
+  top_k,
 };
-constexpr size_t kOpCodes = 19;
+constexpr size_t kOpCodes = 20;
 
 /** Units of one operation that a thread does in one go. */
 struct Task {
@@ -98,10 +99,13 @@ class CompiledProgram {
   size_t working_bytes(unsigned threads) const;
 
   /**
-   * Runs a step on the pool; `output` takes the output rows. Stops between phases when `stop` turns true. False when the
+   * Runs a step on the pool; `output` takes the output rows, or the candidates where the step asks for them. Stops between phases when `stop` turns true. False when the
    * system has no memory for the step's own needs; nothing has changed then.
    */
   bool run(ThreadPool& pool, const Step& step, float* output, const std::atomic<bool>& stop);
+
+  /** Copies a whole output row of the last step, which asked for candidates; false where there is no such row. */
+  bool output_row(uint32_t row, float* out, size_t floats) const;
 
   void set_profiling(bool on);
   const Profile& profile() const { return profile_; }
@@ -118,6 +122,7 @@ class CompiledProgram {
   };
   struct Plan {
     uint32_t tokens = 0, sequences = 0, wanted = 0;
+    bool candidates = false;
     unsigned threads = 0;
     /** So little work that sharing it would cost more than it saves. */
     bool alone = false;
@@ -155,12 +160,18 @@ class CompiledProgram {
     size_t offset;
   };
   std::vector<OutputPointer> output_pointers_;
+  /** The same for the rows of candidates. */
+  std::vector<OutputPointer> candidate_pointers_;
   Limits limits_{};
   /** Rows of the smallest embedding table, and columns of the one that given embeddings replace rows of. */
   uint32_t vocabulary_ = UINT32_MAX;
   uint32_t embedding_columns_ = 0;
-  /** Numbers of an output row. */
+  /** Numbers of an output row, and of a row of candidates. */
   size_t output_stride_ = 0;
+  size_t candidate_stride_ = 0;
+  /** The output rows of a step that gives candidates, and how many they are. */
+  Block kept_rows_;
+  uint32_t kept_ = 0;
   Block arena_;
   Block parameters_;
   Block shared_prepared_;

@@ -80,6 +80,12 @@ struct CopyArgs {
   uint32_t width;
 };
 
+/** out = the largest numbers, their columns, Σ exp(x - largest), which is 0 for a row without one; out [_, 2 count + 1]. */
+struct TopKArgs {
+  Rows x, out;
+  uint32_t width, count;
+};
+
 /** out[r] = x[wanted[r]]; a unit is a wanted row. */
 struct SelectRowsArgs {
   Rows x, out;
@@ -225,6 +231,7 @@ struct Kernels {
   Kernel<ActivateArgs> activate;
   Kernel<CopyArgs> copy;
   Kernel<SelectRowsArgs> select_rows;
+  Kernel<TopKArgs> top_k;
   Kernel<RowMatmulArgs> row_matmul;
   Kernel<EmbedArgs> embed;
   Kernel<ShiftMixArgs> shift_mix;

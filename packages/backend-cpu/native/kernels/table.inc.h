@@ -30,6 +30,7 @@ namespace RWKV_INSTRUCTIONS {
 #include "ops/scale.h"
 #include "ops/select-rows.h"
 #include "ops/shift-mix.h"
+#include "ops/top-k.h"
 #include "ops/wkv4.h"
 #include "ops/wkv6.h"
 #include "ops/wkv7.h"
@@ -52,6 +53,7 @@ const Kernels* table() {
     all.activate = activate;
     all.copy = copy;
     all.select_rows = select_rows;
+    all.top_k = top_k;
     all.row_matmul = row_matmul;
     all.embed = embed;
     all.shift_mix = shift_mix;

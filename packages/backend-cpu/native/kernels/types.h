@@ -87,6 +87,8 @@ struct Step {
   uint32_t embeddings = 0;
   const uint32_t* embedding_at = nullptr;
   const float* embedding_vectors = nullptr;
+  /** Whether the caller wants the program's candidates, and the output rows stay with the program. */
+  bool candidates = false;
 };
 
 /** A recurrent state of one spec: slot s starts at data + s * size. */

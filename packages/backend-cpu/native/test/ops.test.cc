@@ -127,6 +127,64 @@ void test_element_wise(const Kernels& kernels, size_t width, size_t rows, size_t
   }
 }
 
+/** The likeliest of rows against a sort; the sum in double precision. */
+void test_top_k(const Kernels& kernels, size_t width, size_t count, const std::function<float()>& next,
+                const std::string& name) {
+  const std::string what = "top-k " + std::to_string(count) + " of " + std::to_string(width) + " " + name;
+  const size_t rows = 3;
+  Block x(rows, width, 5), out(rows, 2 * count + 1, 2);
+  x.fill(next);
+  run<TopKArgs>(kernels.top_k, {x.view(), out.view(), static_cast<uint32_t>(width), static_cast<uint32_t>(count)},
+                Step{}, rows, {&out}, what);
+  for (size_t r = 0; r < rows; r++) {
+    const float* row = x.row(r);
+    const bool broken = std::any_of(row, row + width, [](float n) { return std::isnan(n) || n == INFINITY; });
+    const float most = *std::max_element(row, row + width);
+    if (broken || most == -INFINITY) {
+      if (out.at(r, 2 * count) != 0) fail(what + ": the sum of a row that is no distribution");
+      continue;
+    }
+    std::vector<size_t> order(width);
+    for (size_t c = 0; c < width; c++) order[c] = c;
+    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return row[a] > row[b]; });
+    double sum = 0;
+    for (size_t c = 0; c < width; c++) sum += std::exp(static_cast<double>(row[c]) - most);
+    for (size_t n = 0; n < count; n++) {
+      if (out.at(r, n) == row[order[n]] && out.at(r, count + n) == static_cast<double>(order[n])) continue;
+      fail(what + ": row " + std::to_string(r) + " place " + std::to_string(n) + ": " + std::to_string(out.at(r, n)) +
+           " of column " + std::to_string(out.at(r, count + n)) + " instead of " + std::to_string(row[order[n]]) +
+           " of column " + std::to_string(order[n]));
+      break;
+    }
+    if (!(std::fabs(out.at(r, 2 * count) / sum - 1) <= 1e-6)) {
+      fail(what + ": the sum is " + std::to_string(out.at(r, 2 * count)) + " instead of " + std::to_string(sum));
+    }
+  }
+}
+
+void test_top_k(const Kernels& kernels) {
+  const auto ordinary = [] { return random_between(-12, 12); };
+  const auto equal = [] { return random_number() < 0 ? -0.0f : std::floor(random_between(-2, 3)); };
+  const auto sparse = [] { return random_number() < 0.9f ? -INFINITY : random_number(); };
+  const auto far = [] { return random_number() * 3e38f; };
+  // One number holds almost everything, and what is left must not be lost beside it.
+  size_t at = 0;
+  const auto peaked = [&at] { return at++ % 1000 == 0 ? 16.0f : random_between(-1, 1); };
+  const std::pair<size_t, size_t> sizes[] = {{1, 1}, {7, 7}, {64, 1}, {67, 40}, {1000, 120}, {65536, 120}, {20011, 700}};
+  for (const auto& [width, count] : sizes) {
+    test_top_k(kernels, width, count, ordinary, "ordinary");
+    test_top_k(kernels, width, count, equal, "equal");
+    test_top_k(kernels, width, count, sparse, "sparse");
+    test_top_k(kernels, width, count, far, "far");
+    test_top_k(kernels, width, count, peaked, "peaked");
+    test_top_k(kernels, width, count, [] { return -INFINITY; }, "empty");
+    for (const float bad : {NAN, -NAN, INFINITY}) {
+      const float share = 2.0f / static_cast<float>(width);
+      test_top_k(kernels, width, count, [=] { return random_between(0, 1) < share ? bad : random_number(); }, "broken");
+    }
+  }
+}
+
 /** [rows][width] */
 using Expected = std::vector<std::vector<double>>;
 
@@ -302,6 +360,7 @@ void test_embed(const Kernels& kernels, size_t width) {
 
 void test(const Kernels& kernels) {
   test_activations(kernels);
+  test_top_k(kernels);
   for (const size_t width : widths) {
     for (const size_t rows : {1, 2, 33}) {
       for (const size_t gap : {0, 5}) test_element_wise(kernels, width, rows, gap);

@@ -35,7 +35,8 @@ function playOnArena(nodes: readonly Scheduled[], limits: Limits): void {
   const last = nodes.at(-1)?.phase ?? -1;
   for (let phase = 0; phase <= last; phase++) {
     const own = nodes.filter((each) => each.phase === phase).map(({ node }) => node);
-    const inArena = (buffers: readonly Buffer[]) => buffers.filter(({ isOutput }) => !isOutput);
+    const inArena = (buffers: readonly Buffer[]) =>
+      buffers.filter(({ place }) => place === 'arena');
     const reads = inArena(own.flatMap((node) => node.reads));
     const writes = inArena(own.flatMap((node) => node.writes));
     for (const read of reads) check(read, phase);
@@ -181,7 +182,7 @@ describe('a slice', () => {
     own.emit({ kind: 'slice', out, x: wanted, start: 5 });
     const nodes = scheduledNodes(own.program(out)).map(({ node }) => node);
     expect(nodes.map(({ operation }) => operation)).toEqual(['embed', 'select-rows', 'copy']);
-    expect(nodes[2]!.writes[0]!.isOutput).toBe(true);
+    expect(nodes[2]!.writes[0]!.place).toBe('output');
   });
 });
 

@@ -20,8 +20,8 @@ export interface EncodedProgram {
 
 /** Numbers per 64 bytes: the granularity of everything placed. */
 const lineFloats = 16;
-/** How a view is told: nothing, activations, the output rows, parameters. */
-const base = { absent: 0, arena: 1, output: 2, parameters: 3 } as const;
+/** How a view is told: nothing, activations, the output rows, parameters, the rows of candidates. */
+const base = { absent: 0, arena: 1, output: 2, parameters: 3, candidates: 4 } as const;
 
 /** The program is valid, and its weights and states are there. */
 export function encodeProgram(program: Program, limits: Limits, names: Names): EncodedProgram {
@@ -43,8 +43,7 @@ export function encodeProgram(program: Program, limits: Limits, names: Names): E
       words.push(base.parameters, parameters.placed.get(keyOf(field.parameter))!.offset, 0);
     } else {
       const { buffer, column } = field.view;
-      const where = buffer.isOutput ? base.output : base.arena;
-      words.push(where, (arena.offsets.get(buffer) ?? 0) + column, buffer.width);
+      words.push(base[buffer.place], (arena.offsets.get(buffer) ?? 0) + column, buffer.width);
     }
   };
   for (const { node, phase } of nodes) {
@@ -80,7 +79,7 @@ export function placeBuffers(
     }
   }
   const rows = { T: limits.tokens, R: limits.wanted, S: limits.sequences };
-  const buffers = [...lives].filter(([buffer]) => !buffer.isOutput);
+  const buffers = [...lives].filter(([{ place }]) => place === 'arena');
   const intervals = buffers.map(([buffer, life]) => ({
     ...life,
     bytes: rows[buffer.rows] * buffer.width,

@@ -14,8 +14,8 @@ import { activations, type OperationName } from '../native.js';
 export interface Buffer {
   readonly rows: 'T' | 'R' | 'S';
   readonly width: number;
-  /** The output rows, which the caller of `run` gives. */
-  readonly isOutput: boolean;
+  /** `output`, `candidates`: rows that the caller of `run` gets. */
+  readonly place: 'arena' | 'output' | 'candidates';
 }
 
 /** Columns of a buffer from `column` on. */
@@ -57,10 +57,12 @@ export class Graph {
   readonly nodes: Node[] = [];
   readonly #values = new Map<number, View>();
   readonly #output: number;
+  readonly #candidates: number | undefined;
   readonly #shapes: ReadonlyMap<string, readonly number[]>;
 
   constructor(program: Program) {
     this.#output = program.output.id;
+    this.#candidates = program.candidates?.id;
     this.#shapes = new Map(program.weights.map(({ name, shape }) => [name, shape]));
   }
 
@@ -97,12 +99,13 @@ export class Graph {
 
   /** A new buffer for the value. */
   write(value: Value): Field {
-    const buffer = this.buffer(value.width, value.rows, this.isOutput(value));
+    const place = value.id === this.#candidates ? 'candidates' : 'arena';
+    const buffer = this.buffer(value.width, value.rows, this.isOutput(value) ? 'output' : place);
     return { view: this.alias(value, { buffer, column: 0 }) };
   }
 
-  buffer(width: number, rows: Buffer['rows'], isOutput = false): Buffer {
-    return { rows, width, isOutput };
+  buffer(width: number, rows: Buffer['rows'], place: Buffer['place'] = 'arena'): Buffer {
+    return { rows, width, place };
   }
 
   alias(value: Value, view: View): View {

@@ -191,6 +191,12 @@ const encoders: Encoders = {
     const out = graph.write(op.out);
     graph.add('copy', op.out.rows, { fields: [op.out.width, { view }, out], writes: [out] });
   },
+  'top-k': (op, { graph }) => {
+    const x = graph.read(op.x);
+    const out = graph.write(op.out);
+    const fields = [op.x.width, op.count, x, out];
+    graph.add('top-k', op.out.rows, { fields, writes: [out] });
+  },
   wkv4: (op, { graph }) => {
     const [k, v] = [graph.read(op.k), graph.read(op.v)];
     const out = graph.write(op.out);

@@ -4,7 +4,7 @@ import { scheduledNodes } from './encode-program.js';
 import type { Buffer, Field, Node } from './graph.js';
 import { type Scheduled, schedule } from './schedule.js';
 
-const buffer = (): Buffer => ({ rows: 'T', width: 1, isOutput: false });
+const buffer = (): Buffer => ({ rows: 'T', width: 1, place: 'arena' });
 const node = (reads: Buffer[], writes: Buffer[]): Node => ({
   operation: 'copy',
   rows: 'T',

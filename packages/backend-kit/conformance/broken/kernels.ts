@@ -99,6 +99,21 @@ export const kernels: readonly BrokenBackend[] = [
     }),
   },
   {
+    name: 'top-k takes the last of equal numbers',
+    group: 'ops',
+    cases: /^top-k: seven of an odd width/,
+    message: /^top-k, output 1, T = 1: row 0/,
+    fault: () => ({
+      // x plus far less than two different numbers differ by, more for later columns.
+      weight: (weight) => {
+        if (weight.shape[1] !== 67) return weight;
+        const numbers = new Float32Array(weight.bytes.slice().buffer);
+        const raised = numbers.map((number, n) => number + (n % 67) * 2 ** -23);
+        return { ...weight, bytes: new Uint8Array(raised.buffer) };
+      },
+    }),
+  },
+  {
     name: 'a norm that writes beside its value',
     group: 'ops',
     cases: /^norm:/,

@@ -66,6 +66,29 @@ export const runs: readonly BrokenBackend[] = [
     }),
   },
   {
+    name: 'candidates are asked for, and the whole rows come',
+    group: 'ragged',
+    cases: /^candidates: the same step/,
+    message: /numbers of the candidates/,
+    fault: () => ({
+      run: (right) => (batch) => right({ ...batch, candidates: false }),
+    }),
+  },
+  {
+    name: 'the output row is always the first',
+    group: 'ragged',
+    cases: /^candidates: the same step/,
+    message: /the output row/,
+    fault: () => ({ outputRow: (right) => () => right(0) }),
+  },
+  {
+    name: 'an output row of a step without candidates',
+    group: 'ragged',
+    cases: /^candidates: rows that are not there/,
+    message: /a row before any step/,
+    fault: () => ({ outputRow: () => async () => new Float32Array(300) }),
+  },
+  {
     name: 'two slots share their memory',
     group: 'state',
     cases: /to the bit$/,

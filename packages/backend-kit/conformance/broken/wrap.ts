@@ -20,6 +20,7 @@ export interface Fault {
   readonly program?: (program: Program) => Program;
   /** One per executable; `right` is the reference's own run. */
   readonly run?: (right: Executable['run'], states: States) => (batch: Batch) => Promise<Rows>;
+  readonly outputRow?: (right: NonNullable<Executable['outputRow']>) => Executable['outputRow'];
   readonly states?: (right: States) => Partial<States>;
   readonly bytes?: (bytes: number) => number;
   /** Compiles in place of the reference. */
@@ -90,11 +91,13 @@ export function createBroken(fault: Fault): Backend {
       const chosen = fault.compile?.(compile) ?? compile;
       const executable = await chosen(changed, { weights, states: own }, limits);
       const run = (batch: Batch) => executable.run(batch);
+      const outputRow = (row: number) => executable.outputRow!(row);
       return {
         get bytes() {
           return executable.bytes;
         },
         run: fault.run ? fault.run(run, own) : run,
+        outputRow: fault.outputRow?.(outputRow) ?? outputRow,
         [Symbol.asyncDispose]: () => executable[Symbol.asyncDispose](),
       };
     },

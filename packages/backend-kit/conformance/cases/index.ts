@@ -21,6 +21,7 @@ import { shiftMix6 } from './shift-mix6.js';
 import { slice } from './slice.js';
 import { timeMix6 } from './time-mix6.js';
 import { timeMix7 } from './time-mix7.js';
+import { topK } from './top-k.js';
 import type { OpCases } from './types.js';
 import { wkv4 } from './wkv4.js';
 import { wkv6 } from './wkv6.js';
@@ -40,6 +41,7 @@ export const opCaseTable: { readonly [K in OpKind]: OpCases<K> } = {
   scale,
   activate,
   slice,
+  'top-k': topK,
   wkv4,
   wkv6,
   wkv7,

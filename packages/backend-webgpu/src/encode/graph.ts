@@ -18,7 +18,8 @@ export interface Buffer {
   readonly rows: 'T' | 'R';
   /** Numbers of a row, a multiple of 8. */
   readonly stride: number;
-  readonly isOutput: boolean;
+  /** The rows that `run` gives out. */
+  readonly answer: 'output' | 'candidates' | undefined;
 }
 
 /** Columns of a buffer from `column` on. */
@@ -80,6 +81,8 @@ export interface Node {
   readonly state?: string;
   readonly reads: readonly Buffer[];
   readonly writes: readonly Buffer[];
+  /** Done in steps that ask for candidates only. */
+  readonly forCandidates?: boolean;
 }
 
 /** A product of one part of a matrix, which `schedule` puts together with others into a node. */
@@ -114,6 +117,7 @@ export interface NodeParts {
   readonly writes: readonly string[];
   readonly matrices?: readonly BoundPart[];
   readonly state?: string;
+  readonly forCandidates?: boolean;
 }
 
 /** Collects nodes; a value of the program is a view, because a slice is only that. */
@@ -121,10 +125,12 @@ export class Graph {
   readonly drafts: Draft[] = [];
   readonly #values = new Map<number, View>();
   readonly #output: number;
+  readonly #candidates: number | undefined;
   readonly #matrix: (weight: string) => MatrixShape;
 
   constructor(program: Program, matrix: (weight: string) => MatrixShape) {
     this.#output = program.output.id;
+    this.#candidates = program.candidates?.id;
     this.#matrix = matrix;
   }
 
@@ -134,6 +140,10 @@ export class Graph {
 
   isOutput(value: Value): boolean {
     return value.id === this.#output;
+  }
+
+  isCandidates(value: Value): boolean {
+    return value.id === this.#candidates;
   }
 
   /** The view of a value that an earlier node wrote. */
@@ -167,13 +177,15 @@ export class Graph {
   }
 
   writeView(value: Value): View {
-    const view = this.internal(value.width, value.rows, this.isOutput(value));
+    const candidates = this.isCandidates(value) ? 'candidates' : undefined;
+    const answer = this.isOutput(value) ? 'output' : candidates;
+    const view = this.internal(value.width, value.rows, answer);
     this.#values.set(value.id, view);
     return view;
   }
 
-  internal(width: number, rows: Buffer['rows'], isOutput = false): View {
-    return { buffer: { rows, stride: padded(width), isOutput }, column: 0 };
+  internal(width: number, rows: Buffer['rows'], answer?: Buffer['answer']): View {
+    return { buffer: { rows, stride: padded(width), answer }, column: 0 };
   }
 
   alias(value: Value, view: View): void {
@@ -184,7 +196,8 @@ export class Graph {
     return { weight: this.parameter({ weight }), bias: this.parameter({ weight: bias }), eps };
   }
 
-  add({ rows, shader, groups, values, writes, matrices = [], state }: NodeParts): void {
+  add(parts: NodeParts): void {
+    const { rows, shader, groups, values, writes, matrices = [], state, forCandidates } = parts;
     const written = new Set(writes.flatMap((name) => buffersOf(values[name])));
     const read = Object.values(values).flatMap(buffersOf);
     const candidate = { shader, groups, rowsPerGroup: 1, rowsFirst: false };
@@ -195,6 +208,7 @@ export class Graph {
       values,
       matrices,
       ...(state === undefined ? {} : { state }),
+      ...(forCandidates === undefined ? {} : { forCandidates }),
       reads: read.filter((buffer) => !written.has(buffer)),
       writes: [...written],
     });

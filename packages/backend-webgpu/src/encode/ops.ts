@@ -15,6 +15,14 @@ import { scaleShader } from '../kernels/scale.js';
 import { selectRowsShader } from '../kernels/select-rows.js';
 import { headerWords, type Shader } from '../kernels/shader.js';
 import { sliceShader } from '../kernels/slice.js';
+import {
+  topKChunk,
+  topKFan,
+  topKLength,
+  topKListWidth,
+  topKMergeShader,
+  topKShader,
+} from '../kernels/top-k.js';
 import { wkv4Shader } from '../kernels/wkv4.js';
 import { type EncodeContext, kindOf, rowsWord } from './context.js';
 import { type Argument, type Graph, matrixValues, padded, type View } from './graph.js';
@@ -158,6 +166,9 @@ const encoders: Encoders = {
       },
       writes: ['out'],
     });
+  },
+  'top-k': (op, { graph }) => {
+    topK(graph, op);
   },
   wkv4: (op, { graph }) => {
     const { width } = op.out;
@@ -314,6 +325,32 @@ const encoders: Encoders = {
     wkv7(op, context, op);
   },
 };
+
+/** The lists of a row's chunks, then fewer and fewer of them. */
+function topK(graph: Graph, { x, out, count }: OpOf<'top-k'>): void {
+  const length = topKLength(count);
+  const { rows } = out;
+  const own = { rows, writes: ['out'], forCandidates: graph.isCandidates(out) };
+  let lists = Math.ceil(x.width / topKChunk);
+  let found = graph.internal(lists * topKListWidth(length), rows);
+  graph.add({
+    ...own,
+    shader: topKShader(length),
+    groups: lists,
+    values: { rows: rowsWord(rows), width: x.width, x: graph.read(x), out: { view: found } },
+  });
+  const merge = (into: View, groups: number) => {
+    const values = { rows: rowsWord(rows), lists, count, x: { view: found }, out: { view: into } };
+    graph.add({ ...own, shader: topKMergeShader(length), groups, values });
+  };
+  while (lists > topKFan) {
+    const groups = Math.ceil(lists / topKFan);
+    const into = graph.internal(groups * topKListWidth(length), rows);
+    merge(into, groups);
+    [lists, found] = [groups, into];
+  }
+  merge(graph.writeView(out), 1);
+}
 
 /** Columns of rows as a product reads them: a view where it begins and ends between eights, a copy elsewhere. */
 function part(graph: Graph, { x, start, width }: { x: View; start: number; width: number }): View {

@@ -11,6 +11,7 @@ export interface Placement {
   readonly offsets: ReadonlyMap<Buffer, number>;
   readonly arenaNumbers: number;
   readonly output: Buffer;
+  readonly candidates: Buffer | undefined;
   readonly parameters: ReadonlyMap<string, PlacedParameter>;
   readonly parameterNumbers: number;
 }
@@ -28,11 +29,13 @@ export function place(
   { limits, countOf }: { limits: Limits; countOf: (weight: string) => number },
 ): Placement {
   const arena = placeBuffers(nodes, limits);
-  const output = [...arena.offsets.keys()].find(({ isOutput }) => isOutput)!;
-  return { ...arena, output, ...placeParameters(nodes, countOf) };
+  const find = (wanted: Buffer['answer']) =>
+    [...arena.offsets.keys()].find(({ answer }) => answer === wanted);
+  const answers = { output: find('output')!, candidates: find('candidates') };
+  return { ...arena, ...answers, ...placeParameters(nodes, countOf) };
 }
 
-/** A buffer lives from the node that writes it first to the last one that reads it; the output lives to the end. */
+/** A buffer lives from the node that writes it first to the last one that reads it; what `run` gives out lives to the end. */
 function placeBuffers(
   nodes: readonly Node[],
   limits: Limits,
@@ -46,10 +49,10 @@ function placeBuffers(
     }
   }
   const rows = { T: limits.tokens, R: limits.wanted };
-  const intervals = [...lives].map(([{ stride, rows: kind, isOutput }, { first, last }]) => ({
+  const intervals = [...lives].map(([{ stride, rows: kind, answer }, { first, last }]) => ({
     bytes: stride * rows[kind],
     first,
-    last: isOutput ? nodes.length : last,
+    last: answer ? nodes.length : last,
   }));
   const { offsets, bytes } = placeIntervals(intervals, { alignment });
   return {

@@ -14,6 +14,7 @@ import { prepareScale } from './scale.js';
 import { prepareSelectRows } from './select-rows.js';
 import { prepareShift } from './shift.js';
 import { prepareSlice } from './slice.js';
+import { prepareTopK } from './top-k.js';
 import { prepareChunkedWkv4 } from './wkv4.chunked.js';
 import { prepareWkv4 } from './wkv4.js';
 import { prepareChunkedWkv6 } from './wkv6.chunked.js';
@@ -37,6 +38,7 @@ const recurrent: OpTable = {
   scale: prepareScale,
   activate: prepareActivate,
   slice: prepareSlice,
+  'top-k': prepareTopK,
   wkv4: prepareWkv4,
   wkv6: prepareWkv6,
   wkv7: prepareWkv7,
