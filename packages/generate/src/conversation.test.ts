@@ -229,6 +229,30 @@ describe('Conversation', () => {
     expect(model.load.active).toBe(0);
   });
 
+  it('goes on from an answer that the signal stopped without reading it again', async () => {
+    const { model: opened, fake } = await open();
+    await using model = opened;
+    const conversation = model.conversation(options);
+    const stop = new AbortController();
+    fake.beforeStep = () => {
+      if (fake.steps.length === 5) stop.abort();
+    };
+    const { finishReason } = await conversation.send('one', { signal: stop.signal });
+    expect(finishReason).toBe('abort');
+    fake.beforeStep = undefined;
+    const partial = conversation.messages.at(-1)!.content;
+    expect('answer to one'.startsWith(partial)).toBe(true);
+    expect(partial).not.toBe('answer to one');
+    const before = fedTokens(fake);
+    const { state } = await conversation.send('two');
+    expect(tokenizer.decode(historyOf(state!.snapshot))).toBe(
+      `System: Be brief.\n\nUser: one\n\nAssistant: ${partial}\n\nUser: two\n\nAssistant: answer to two\n\nUser`,
+    );
+    // The token that was made last, what is new, and the answer.
+    const fed = tokenizer.encode('\n\nUser: two\n\nAssistant: answer to two\n\nUser').length;
+    expect(fedTokens(fake) - before).toBeLessThanOrEqual(fed + 1);
+  });
+
   it('forgets a turn that failed', async () => {
     const { model: opened, fake } = await open();
     await using model = opened;

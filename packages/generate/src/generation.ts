@@ -44,7 +44,10 @@ export interface GenerationResult {
   readonly usage: Usage;
   /** One entry per entry of `tokens`, when `logprobs` or `topLogprobs` was asked for. */
   readonly logprobs?: readonly GeneratedToken[];
-  /** The state after the prompt and all of `tokens`, when `keepState` was asked for; not after an abort. */
+  /**
+   * The state after the prompt and all of `tokens`, when `keepState` was asked for. Absent when the signal fired before
+   * the first token.
+   */
   readonly state?: ModelState;
 }
 

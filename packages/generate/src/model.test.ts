@@ -1,7 +1,7 @@
 /** Over 400 lines because one fake model serves every law of `Model`; they are told one after the other. */
 import { byteTokenizer } from '@rwkv-ts/tokenizer';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { FakeModel, hashNext, historyOf } from '../test/fake-model.js';
 import { longTokens, testTokenizer } from '../test/test-tokenizer.js';
 import { GenerateError } from './errors.js';
@@ -243,13 +243,85 @@ describe('generate and stream', () => {
       signal: controller.signal,
       keepState: true,
     };
-    const result = await model.generate([5], options);
+    const result = await model.generate([5], { ...options, keepState: false });
     expect(result).toMatchObject({ finishReason: 'abort', usage: { completionTokens: 3 } });
     expect(result.state).toBeUndefined();
     expect(result.text).toBe(tokenizer.decode(result.tokens));
     const [only] = await collect(model.stream([5], options));
     expect(only).toMatchObject({ text: '', finishReason: 'abort' });
+    expect(only?.result?.state).toBeUndefined();
     expect(model.load).toEqual({ slots: 1, active: 0, queued: 0 });
+  });
+
+  it('abort behind a whole step where the state is wanted, and go on from it as if never stopped', async () => {
+    const options: GenerateOptions = { ...greedy, maxTokens: 40, ignoreEndOfText: true };
+    const [prompt, beside] = [
+      [5, 6, 7],
+      [9, 8],
+    ];
+    const languageModel = hashed();
+    await using model = await open(languageModel, { slots: 2 });
+    const whole = await model.generate(prompt, options);
+    const other = await model.generate(beside, options);
+    const steps = languageModel.steps.length;
+    // In the step in flight, and between two steps, wherever the reader of a stream stands.
+    for (const place of [1, 2, 3, 7, 20]) {
+      const controller = new AbortController();
+      const from = languageModel.steps.length;
+      languageModel.beforeStep = () => {
+        if (languageModel.steps.length === from + place) controller.abort();
+      };
+      const signal = controller.signal;
+      const [cut, undisturbed] = await Promise.all([
+        model.generate(prompt, { ...options, keepState: true, signal }),
+        model.generate(beside, options),
+      ]);
+      expect(undisturbed.tokens).toEqual(other.tokens);
+      expect(cut.finishReason).toBe('abort');
+      if (place === 1) {
+        // The prompt's own step: there is no token yet.
+        expect(cut.state).toBeUndefined();
+        continue;
+      }
+      expect(cut.tokens).toEqual(whole.tokens.slice(0, place));
+      expect(cut.state!.tokenCount).toBe(prompt.length + cut.tokens.length);
+      expect(cut.state!.pending).toEqual(cut.tokens.slice(-1));
+      languageModel.beforeStep = undefined;
+      const rest = await model.generate('', {
+        ...options,
+        maxTokens: 40 - cut.tokens.length,
+        state: cut.state!,
+      });
+      expect([...cut.tokens, ...rest.tokens]).toEqual(whole.tokens);
+    }
+    expect(languageModel.steps.length).toBeGreaterThan(steps);
+    expect(model.load).toEqual({ slots: 2, active: 0, queued: 0 });
+  });
+
+  it('abort while the reader of a stream is behind gives the state, too', async () => {
+    const languageModel = hashed(8192);
+    await using model = await open(languageModel, { slots: 1 });
+    const controller = new AbortController();
+    const { signal } = controller;
+    const options = { ...greedy, maxTokens: 5000, ignoreEndOfText: true, keepState: true, signal };
+    const stream = model.stream([5], options);
+    await stream.next();
+    // Nobody reads on: the generation stands still when its queue is full.
+    let steps = 0;
+    await vi.waitFor(
+      () => {
+        const before = steps;
+        steps = languageModel.steps.length;
+        if (steps !== before) throw new Error('it runs');
+      },
+      { interval: 50, timeout: 10_000 },
+    );
+    controller.abort();
+    const chunks = await collect(stream);
+    const { state, tokens } = chunks.at(-1)!.result!;
+    expect(tokens.length).toBeLessThan(5000);
+    expect(state!.tokenCount).toBe(1 + tokens.length);
+    expect(historyOf(state!.snapshot)).toEqual([5, ...tokens.slice(0, -1)]);
   });
 
   it('free the slot when the reader leaves, and start nothing before it comes', async () => {

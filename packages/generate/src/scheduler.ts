@@ -96,7 +96,8 @@ export class Scheduler {
   }
 
   /**
-   * Runs a sequence to its end; gives its state where `keepState` asks for it.
+   * Runs a sequence to its end; gives its state where `keepState` asks for it, also when it is aborted after its first
+   * row: the last token that it was given is then still to be fed.
    * @throws GenerateError (as a rejection) `ABORTED`, `QUEUE_FULL`, `FORWARD_FAILED`, `MODEL_DISPOSED`; and what
    * `receive` throws
    */
@@ -111,7 +112,7 @@ export class Scheduler {
       sequence.reject(this.#queueFull());
     } else {
       sequence.onAbort(() => {
-        this.#drop(sequence, aborted(request.name, signal!));
+        this.#abort(sequence, aborted(request.name, signal!));
       });
       this.#queue.push(sequence);
       this.wake();
@@ -166,6 +167,7 @@ export class Scheduler {
 
   /** Admits who waits, and fills the buffers with the next step; false when there is nothing to do. */
   #fillBatch(): boolean {
+    for (const sequence of [...this.#active]) if (sequence.stopping) this.#finish(sequence);
     while (this.#free.length > 0 && this.#queue.length > 0) this.#admit(this.#queue.shift()!);
     planStep(this.#active, { limits: this.#model.limits, prefillTokens: this.#prefillTokens });
     this.#buffers.clear();
@@ -247,6 +249,14 @@ export class Scheduler {
       this.wake();
     });
     this.#reading.add(released);
+  }
+
+  /** A state is whole between steps only: where it is wanted, the step in flight counts. */
+  #abort(sequence: Sequence, error: GenerateError): void {
+    if (sequence.request.keepState === true && sequence.hasBegun) {
+      sequence.stopping = true;
+      this.wake();
+    } else this.#drop(sequence, error);
   }
 
   /** Ends a sequence badly, wherever it is. A step in flight goes on; what is queued later sees a slot to be reset. */

@@ -20,7 +20,7 @@ export interface SequenceRequest {
   readonly receive?: (logits: Rows, index: number) => number;
   /** Asked before each step: true leaves the sequence where it is until `Scheduler.wake`. */
   readonly paused?: () => boolean;
-  /** Whether the state after the last fed token is wanted. */
+  /** Whether the state after the last fed token is wanted; then an abort behind the prompt ends the sequence well. */
   readonly keepState?: boolean;
   /** Called when the sequence gets its slot, with what reads the state as it is after the steps so far. */
   readonly admitted?: ((read: () => Promise<Uint8Array | undefined>) => void) | undefined;
@@ -34,6 +34,8 @@ export class Sequence implements Planned {
   take = 0;
   /** -1 until admitted, and again when finished. */
   slot = -1;
+  /** It ends, with its state, behind the step in flight. */
+  stopping = false;
   #ended = false;
   #resolve!: (state: Uint8Array | undefined) => void;
   #reject!: (error: unknown) => void;
@@ -59,6 +61,11 @@ export class Sequence implements Planned {
 
   get rows(): WantedRows {
     return this.request.rows;
+  }
+
+  /** Whether the whole prompt was fed, and a token made: an abort leaves a state worth keeping. */
+  get hasBegun(): boolean {
+    return this.rows === 'last' && this.#rowIndex > 0;
   }
 
   get remaining(): number {
@@ -101,7 +108,7 @@ export class Sequence implements Planned {
     this.#decoded[0] = next;
     this.#tokens = this.#decoded;
     this.#position = 0;
-    return false;
+    return this.stopping;
   }
 
   resolve(state: Uint8Array | undefined): void {
