@@ -1,20 +1,13 @@
 import type { Batch, Executable, Limits, Rows } from '@rwkv-ts/backend';
 import { type BatchContext, batchBounds, requireRow, validateBatch } from '@rwkv-ts/program';
-import {
-  type Answer,
-  type Compiled,
-  compileProgram,
-  type CompileOptions,
-  type CompiledVariant,
-} from './compile.js';
+import { type Compiled, compileProgram, type CompileOptions } from './compile.js';
 import type { Engine } from './engine.js';
 import { requireLive } from './errors.js';
 import { writeHeader } from './header.js';
 import { ReadBack } from './read-back.js';
 import type { WebGpuStates } from './states.js';
+import { type StepCommands, StepEncoder } from './step-encoder.js';
 import type { WebGpuWeights } from './weights.js';
-
-const mostGroups = 65_535;
 
 /** A program on the device: a step is one header, one submission, and one buffer mapped for its rows. */
 export class WebGpuExecutable implements Executable {
@@ -25,8 +18,7 @@ export class WebGpuExecutable implements Executable {
   readonly #batchContext: BatchContext;
   readonly #compiled: Compiled;
   readonly #readBack: ReadBack;
-  /** T, R and S of the step. */
-  readonly #counts = new Uint32Array(3);
+  readonly #encoder: StepEncoder;
   readonly #pending = new Set<Promise<unknown>>();
   /** Output rows of the last step that `outputRow` may still be asked for. */
   #rowsKept = 0;
@@ -46,6 +38,7 @@ export class WebGpuExecutable implements Executable {
     this.#compiled = parts.compiled;
     const { holding } = parts.compiled;
     this.#readBack = new ReadBack(engine.context, { holding, mostIdle: 8, what: 'A step’s rows' });
+    this.#encoder = new StepEncoder(engine.context.device, parts.compiled, this.#readBack);
     this.#batchContext = {
       ...batchBounds(parts.program),
       slots: parts.states.slots,
@@ -85,10 +78,7 @@ export class WebGpuExecutable implements Executable {
     this.#requireLive();
     this.#engine.context.requireSound();
     requireRow(row, this.#rowsKept);
-    const { output } = this.#compiled;
-    const offset = output.offset + 4 * row * output.stride;
-    const encoder = this.#engine.context.device.createCommandEncoder();
-    return this.#until(this.#answer(encoder, { answer: { ...output, offset }, rows: 1 }));
+    return this.#until(this.#answer(this.#encoder.outputRow(row)));
   }
 
   async #until<Result>(work: Promise<Result>): Promise<Result> {
@@ -113,39 +103,38 @@ export class WebGpuExecutable implements Executable {
 
   /** Everything up to the submission happens within the call, so that calls take effect in their order. */
   #step(batch: Batch): Promise<Rows> {
-    const { device } = this.#engine.context;
-    const { header, headerWords, output, candidates } = this.#compiled;
-    device.queue.writeBuffer(header, 0, headerWords, 0, writeHeader(headerWords, batch));
-    const encoder = device.createCommandEncoder();
-    this.#encode(encoder, batch);
-    const answer = batch.candidates === true ? candidates! : output;
-    return this.#answer(encoder, { answer, rows: batch.wanted.length, into: batch.output });
+    const { tokens, wanted, slots, candidates = false, output } = batch;
+    const shape = { tokens: tokens.length, wanted: wanted.length, sequences: slots.length };
+    const step = this.#encoder.take({ ...shape, candidates });
+    const { header, headerWords } = this.#compiled;
+    const { queue } = this.#engine.context.device;
+    queue.writeBuffer(header, 0, headerWords, 0, writeHeader(headerWords, batch));
+    return this.#answer(step, output);
   }
 
-  /** Submits what is encoded, and reads rows back. */
-  async #answer(
-    encoder: GPUCommandEncoder,
-    { answer, rows, into }: { answer: Answer; rows: number; into?: Rows | undefined },
-  ): Promise<Rows> {
+  /** Submits commands, and reads rows back. */
+  async #answer({ commands, answer, rows, staging }: StepCommands, into?: Rows): Promise<Rows> {
     const { context } = this.#engine;
-    const { offset, stride, width } = answer;
-    const bytes = 4 * rows * stride;
-    const staging = rows > 0 ? this.#readBack.take(stagingBytes(bytes)) : undefined;
-    if (staging) encoder.copyBufferToBuffer(this.#compiled.arena, offset, staging, 0, bytes);
-    context.device.queue.submit([encoder.finish()]);
+    const { stride, width } = answer;
+    context.device.queue.submit([commands]);
     let result: Float32Array = new Float32Array(0);
+    const finish = (mapped: ArrayBuffer): void => {
+      const numbers = new Float32Array(mapped);
+      const count = rows * width;
+      const fits = into instanceof Float32Array && into.length >= count;
+      result = fits ? into.subarray(0, count) : new Float32Array(count);
+      if (stride === width) result.set(numbers);
+      else copyRows(numbers, { result, stride, width });
+    };
     try {
-      if (!staging) await context.idle();
-      else {
-        await this.#readBack.read(staging, bytes, (mapped) => {
-          const numbers = new Float32Array(mapped);
-          const count = rows * width;
-          const fits = into instanceof Float32Array && into.length >= count;
-          result = fits ? into.subarray(0, count) : new Float32Array(count);
-          if (stride === width) result.set(numbers);
-          else copyRows(numbers, { result, stride, width });
-        });
-      }
+      const done = staging
+        ? this.#readBack.read(staging, 4 * rows * stride, finish)
+        : context.idle();
+      // After the caller has gone on, and while the device works.
+      queueMicrotask(() => {
+        this.#encoder.prepare();
+      });
+      await done;
       context.requireSound();
     } catch (cause) {
       throw await context.failure(cause);
@@ -153,43 +142,11 @@ export class WebGpuExecutable implements Executable {
     return result;
   }
 
-  #encode(encoder: GPUCommandEncoder, batch: Batch): void {
-    const { tokens, wanted, slots, candidates = false } = batch;
-    const counts = this.#counts;
-    counts[0] = tokens.length;
-    counts[1] = wanted.length;
-    counts[2] = slots.length;
-    const pass = encoder.beginComputePass();
-    let current: GPUComputePipeline | undefined;
-    for (const { rows, bindGroup, variants, forCandidates } of this.#compiled.nodes) {
-      const count = counts[rows]!;
-      if (count === 0 || (forCandidates && !candidates)) continue;
-      const { pipeline, groups, rowsPerGroup, rowsFirst } = variantFor(variants, count);
-      if (pipeline !== current) pass.setPipeline(pipeline);
-      current = pipeline;
-      pass.setBindGroup(0, bindGroup);
-      const total = Math.ceil(count / rowsPerGroup);
-      const along = Math.min(total, mostGroups);
-      const rest = Math.ceil(total / along);
-      if (rowsFirst) pass.dispatchWorkgroups(along, groups, rest);
-      else pass.dispatchWorkgroups(groups, along, rest);
-    }
-    pass.end();
-  }
-
   #requireLive(): void {
     requireLive(this.disposed, 'executable');
     requireLive(this.#weights.disposed, 'weights handle of the executable');
     requireLive(this.#states.disposed, 'states handle of the executable');
   }
-}
-
-/** Powers of two, so that steps of other numbers of rows find a buffer that fits. */
-const stagingBytes = (bytes: number): number => 2 ** Math.ceil(Math.log2(Math.max(256, bytes)));
-
-function variantFor(variants: readonly CompiledVariant[], count: number): CompiledVariant {
-  for (const variant of variants) if (count <= variant.mostRows) return variant;
-  return variants.at(-1)!;
 }
 
 /** Rows lie a multiple of 8 numbers apart. */
