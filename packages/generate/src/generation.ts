@@ -1,6 +1,6 @@
 /** One text in the making: logits → token → text, until something ends it. */
 import type { Rows } from '@rwkv-ts/backend';
-import type { Sampler } from '@rwkv-ts/sampler';
+import type { SampledToken, Sampler } from '@rwkv-ts/sampler';
 import type { StreamDecoder } from '@rwkv-ts/tokenizer';
 import type { ModelState } from './model-state.js';
 import { finished } from './sequence.js';
@@ -77,6 +77,9 @@ export interface GenerationParts {
   readonly onToken?: ((chunk: StreamChunk) => void) | undefined;
 }
 
+/** Rows that are taken whole, at most, before candidates get another try. */
+const mostMisses = 63;
+
 export class Generation {
   readonly tokens: number[] = [];
   readonly logprobs: GeneratedToken[] = [];
@@ -85,6 +88,9 @@ export class Generation {
   /** Whether the last of `tokens` was also fed: only a stop token leaves nothing to feed. */
   allFed = false;
   #text = '';
+  /** How many of the coming rows are taken whole, and how many after the next candidates that fail. */
+  #wholeRows = 0;
+  #misses = 0;
   readonly #parts: GenerationParts;
 
   constructor(parts: GenerationParts) {
@@ -97,8 +103,31 @@ export class Generation {
 
   /** Takes the logits after what was fed last; gives the token to feed next, or `finished`. */
   receive(logits: Rows): number {
-    const { sampler, stopTokens, stops, decoder, maxTokens, keepLogprobs } = this.#parts;
-    const sampled = sampler.sample(logits);
+    if (this.#wholeRows > 0) this.#wholeRows--;
+    return this.#take(this.#parts.sampler.sample(logits));
+  }
+
+  /** Whether the likeliest tokens alone are worth a try. Log probabilities that are kept come from whole rows. */
+  wantsCandidates(count: number): boolean {
+    const { sampler, keepLogprobs } = this.#parts;
+    return !keepLogprobs && this.#wholeRows === 0 && sampler.canDecide(count);
+  }
+
+  /** As `receive`, from the candidates of a row; undefined where they do not decide. */
+  receiveCandidates(candidates: Rows): number | undefined {
+    const sampled = this.#parts.sampler.sampleCandidates(candidates);
+    if (sampled) {
+      this.#misses = Math.floor(this.#misses / 2);
+      return this.#take(sampled);
+    }
+    // Reading a row after its candidates costs more than reading it at once, so they are tried less where they fail.
+    this.#misses = Math.min(2 * this.#misses + 1, mostMisses);
+    this.#wholeRows = this.#misses;
+    return undefined;
+  }
+
+  #take(sampled: SampledToken): number {
+    const { stopTokens, stops, decoder, maxTokens, keepLogprobs } = this.#parts;
     const { token } = sampled;
     if (stopTokens.has(token)) {
       this.stop = token;

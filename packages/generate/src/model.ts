@@ -288,6 +288,10 @@ export class Model implements AsyncDisposable {
         tokens: start.tokens,
         rows: 'last',
         receive: (row) => generation.receive(row),
+        candidates: {
+          wanted: (count) => generation.wantsCandidates(count),
+          receive: (row) => generation.receiveCandidates(row),
+        },
         keepState: resolved.keepState,
         admitted: admittedBy(resolved.onStart, this.languageModel.stateSpecs),
         signal: resolved.signal,

@@ -59,10 +59,20 @@ export async function createLanguageModel({
   ...options
 }: CreateLanguageModelOptions): Promise<LanguageModel> {
   const { config, backend, limits } = options;
-  const program = lower(buildProgram(config), backend.supports.ops);
+  const candidates = candidatesFor(config, backend);
+  const program = lower(buildProgram(config, { candidates }), backend.supports.ops);
   const { weights: uploaded, fingerprint } =
     (await cache?.open()) ?? (await uploadInto(cache, program, options));
   return new ProgramModel({ program, backend, uploaded, limits, fingerprint });
+}
+
+/** So many that a row of them stays under a kilobyte, and a draw of the usual settings is nearly always among them. */
+const usualCandidates = 120;
+/** Rows of up to so many logits are as quickly read whole. */
+const smallVocabulary = 1024;
+
+function candidatesFor({ vocabularySize }: RwkvConfig, { supports }: Backend): number {
+  return supports.ops.has('top-k') && vocabularySize > smallVocabulary ? usualCandidates : 0;
 }
 
 async function uploadInto(
@@ -85,6 +95,7 @@ class ProgramModel implements LanguageModel {
   readonly vocabularySize: number;
   readonly limits: Limits;
   readonly stateSpecs: readonly StateSpec[];
+  readonly candidates: number | undefined;
   readonly fingerprint: string;
   readonly #program: Program;
   readonly #backend: Backend;
@@ -106,6 +117,8 @@ class ProgramModel implements LanguageModel {
     this.fingerprint = parts.fingerprint;
     this.stateSpecs = parts.program.states;
     this.vocabularySize = parts.program.output.width;
+    const { candidates } = parts.program;
+    this.candidates = candidates && (candidates.width - 1) / 2;
   }
 
   async createStates(slots: number): Promise<States> {
@@ -124,12 +137,22 @@ class ProgramModel implements LanguageModel {
   }
 
   forward(states: States, batch: Batch): Promise<Rows> {
+    return this.#bound('forward', states).executable.run(batch);
+  }
+
+  outputRow(states: States, row: number): Promise<Rows> {
+    const { executable } = this.#bound('outputRow', states);
+    if (executable.outputRow) return executable.outputRow(row);
+    return Promise.reject(new TypeError('the backend claims top-k and has no outputRow'));
+  }
+
+  #bound(method: string, states: States): BoundStates {
     if (!(states instanceof BoundStates) || (!this.#disposed && !this.#open.has(states))) {
       throw new TypeError(
-        'forward was given states that this model did not make, or disposed ones',
+        `${method} was given states that this model did not make, or disposed ones`,
       );
     }
-    return states.executable.run(batch);
+    return states;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -150,15 +150,18 @@ export class Scheduler {
 
   async #step(): Promise<void> {
     let rows: Rows;
-    const expected = this.#buffers.wanted * this.#model.vocabularySize;
+    const candidates = this.#candidates();
+    const width = candidates > 0 ? 2 * candidates + 1 : this.#model.vocabularySize;
+    const expected = this.#buffers.wanted * width;
     try {
-      rows = await this.#model.forward(this.#states, this.#buffers.batch());
+      rows = await this.#model.forward(this.#states, this.#buffers.batch(candidates));
       if (rows.length !== expected) throw this.#rowsMissing(rows.length, expected);
     } catch (cause) {
       if (this.#disposing === undefined) this.#failAll(this.#forwardFailed(cause));
       return;
     }
-    this.#distribute(rows);
+    if (candidates > 0) await this.#distributeCandidates(rows, width);
+    else this.#distribute(rows);
     if (performance.now() - this.#lastTask > taskInterval) {
       await nextTask();
       this.#lastTask = performance.now();
@@ -214,16 +217,60 @@ export class Scheduler {
       const from = offset;
       offset += count * width;
       sequence.advance();
-      try {
+      this.#guard(sequence, () => {
         let ends = count === 0 && sequence.remaining === 0;
         for (let row = 0; row < count && !sequence.hasEnded(); row++) {
           const start = from + row * width;
           ends = sequence.receive(rows.subarray(start, start + width), row === count - 1);
         }
-        if (ends && !sequence.hasEnded()) this.#finish(sequence);
-      } catch (error) {
-        this.#drop(sequence, error);
-      }
+        return ends;
+      });
+    }
+  }
+
+  /** How many candidates do for every row of the next step; 0 where one is wanted whole. */
+  #candidates(): number {
+    const { candidates = 0 } = this.#model;
+    if (candidates === 0 || !this.#model.outputRow || this.#buffers.wanted === 0) return 0;
+    for (const sequence of this.#stepping) {
+      if (!sequence.takesCandidates(candidates)) return 0;
+    }
+    return candidates;
+  }
+
+  /** Each sequence has at most one row; some may need it whole after all. */
+  async #distributeCandidates(rows: Rows, width: number): Promise<void> {
+    const whole: { sequence: Sequence; row: number }[] = [];
+    let row = 0;
+    for (const sequence of this.#stepping) {
+      const count = sequence.rowsTaken;
+      const own = row;
+      row += count;
+      sequence.advance();
+      this.#guard(sequence, () => {
+        if (count === 0) return sequence.remaining === 0;
+        if (sequence.hasEnded()) return false;
+        const ends = sequence.receiveCandidates(rows.subarray(own * width, (own + 1) * width));
+        if (ends === undefined) whole.push({ sequence, row: own });
+        return ends ?? false;
+      });
+    }
+    if (whole.length === 0) return;
+    const reading = whole.map(({ row: index }) => this.#model.outputRow!(this.#states, index));
+    for (const [index, read] of (await Promise.allSettled(reading)).entries()) {
+      const { sequence } = whole[index]!;
+      if (sequence.hasEnded()) continue;
+      if (read.status === 'rejected') this.#drop(sequence, this.#forwardFailed(read.reason));
+      else this.#guard(sequence, () => sequence.receive(read.value, true));
+    }
+  }
+
+  /** Finishes the sequence where `receive` says that it ends; what it throws fails this one alone. */
+  #guard(sequence: Sequence, receive: () => boolean): void {
+    try {
+      if (receive() && !sequence.hasEnded()) this.#finish(sequence);
+    } catch (error) {
+      this.#drop(sequence, error);
     }
   }
 

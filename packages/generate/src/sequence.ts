@@ -4,6 +4,14 @@ import type { Planned, WantedRows } from './step-plan.js';
 /** What `SequenceRequest.receive` returns to end the sequence. */
 export const finished = -1;
 
+/** What takes the candidates of a row, [2 count + 1] as the op `top-k` has them, instead of its logits. */
+export interface CandidateReceiver {
+  /** Asked before each step; a step gives candidates where all of its sequences want them. */
+  readonly wanted: (count: number) => boolean;
+  /** As `SequenceRequest.receive`; undefined where they do not suffice, and `receive` gets the whole row. */
+  readonly receive: (candidates: Rows) => number | undefined;
+}
+
 export interface SequenceRequest {
   /** Named in errors: `generation`, `prefill`. */
   readonly name: string;
@@ -18,6 +26,8 @@ export interface SequenceRequest {
    * fails this sequence and no other.
    */
   readonly receive?: (logits: Rows, index: number) => number;
+  /** For requests of `last` rows: how to do without a whole row. */
+  readonly candidates?: CandidateReceiver;
   /** Asked before each step: true leaves the sequence where it is until `Scheduler.wake`. */
   readonly paused?: () => boolean;
   /** Whether the state after the last fed token is wanted; then an abort behind the prompt ends the sequence well. */
@@ -103,7 +113,25 @@ export class Sequence implements Planned {
   /** Hands over one row; true when the sequence asked to end. */
   receive(logits: Rows, last: boolean): boolean {
     const next = this.request.receive?.(logits, this.#rowIndex++) ?? finished;
-    if (!last || this.remaining > 0) return false;
+    return last && this.#goOn(next);
+  }
+
+  /** Hands over the candidates of its row; undefined when it needs the whole. */
+  receiveCandidates(candidates: Rows): boolean | undefined {
+    const next = this.request.candidates?.receive(candidates);
+    if (next === undefined) return undefined;
+    this.#rowIndex++;
+    return this.#goOn(next);
+  }
+
+  /** Whether candidates do for the row of this step, if it has one. */
+  takesCandidates(count: number): boolean {
+    if (this.rowsTaken === 0) return true;
+    return this.rows === 'last' && this.request.candidates?.wanted(count) === true;
+  }
+
+  #goOn(next: number): boolean {
+    if (this.remaining > 0) return false;
     if (next === finished) return true;
     this.#decoded[0] = next;
     this.#tokens = this.#decoded;

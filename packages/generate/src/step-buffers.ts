@@ -62,11 +62,15 @@ export class StepBuffers {
     this.#starts.array[this.sequences] = this.tokens;
   }
 
-  /** The batch; its arrays are this object's and change with the next `clear`. */
-  batch(): Batch {
-    const numbers = this.wanted * this.#width;
+  /**
+   * The batch; its arrays are this object's and change with the next `clear`. `candidates`: how many of each wanted row,
+   * 0 for whole rows.
+   */
+  batch(candidates = 0): Batch {
+    const numbers = this.wanted * (candidates > 0 ? 2 * candidates + 1 : this.#width);
     if (this.#output.length < numbers) this.#output = floats(numbers);
     return {
+      candidates: candidates > 0,
       output: this.#output,
       tokens: this.#tokens.of(this.tokens),
       starts: this.#starts.of(this.sequences + 1),

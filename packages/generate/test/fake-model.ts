@@ -13,6 +13,7 @@ export interface FakeModelOptions {
   /** Longest history. */
   readonly capacity?: number;
   readonly fingerprint?: string;
+  readonly candidates?: number;
 }
 
 export class FakeModel implements LanguageModel {
@@ -20,6 +21,13 @@ export class FakeModel implements LanguageModel {
   readonly limits: Limits;
   readonly stateSpecs: readonly StateSpec[];
   readonly fingerprint: string;
+  readonly candidates: number | undefined;
+  /** Whether each step was asked for candidates, and the rows that were read whole after one. */
+  readonly asked: boolean[] = [];
+  readonly readWhole: number[] = [];
+  /** Awaited before a whole row is given. */
+  beforeRow: (() => Promise<void> | void) | undefined;
+  #last: Float32Array = new Float32Array(0);
   /** Tokens of each sequence, step by step. */
   readonly steps: number[][][] = [];
   /** Awaited before each step. */
@@ -33,6 +41,7 @@ export class FakeModel implements LanguageModel {
     this.limits = { tokens: 32, sequences: 16, wanted: 16, ...options.limits };
     this.stateSpecs = [{ name: 'history', shape: [1 + (options.capacity ?? 2048)], initial: 0 }];
     this.fingerprint = options.fingerprint ?? 'fake';
+    this.candidates = options.candidates;
     this.#next = options.next;
   }
 
@@ -58,8 +67,31 @@ export class FakeModel implements LanguageModel {
     );
     // State changes take effect in call order; the rows come later.
     const rows = this.#run(states, copy);
+    const candidates = batch.candidates === true;
+    this.asked.push(candidates);
+    this.#last = rows;
     await this.beforeStep?.();
-    return rows;
+    return candidates ? this.#candidatesOf(rows) : rows;
+  }
+
+  async outputRow(states: States, row: number): Promise<Rows> {
+    if (!(states instanceof FakeStates) || !this.asked.at(-1)) throw new TypeError('No such row');
+    this.readWhole.push(row);
+    const logits = this.#last.slice(row * this.vocabularySize, (row + 1) * this.vocabularySize);
+    await this.beforeRow?.();
+    return logits;
+  }
+
+  #candidatesOf(rows: Float32Array): Float32Array {
+    const all: number[] = [];
+    for (let start = 0; start < rows.length; start += this.vocabularySize) {
+      const row = rows.subarray(start, start + this.vocabularySize);
+      const tokens = [...row.keys()].sort((a, b) => row[b]! - row[a]! || a - b);
+      const best = tokens.slice(0, this.candidates);
+      const sum = row.reduce((total, logit) => total + Math.exp(logit - row[best[0]!]!), 0);
+      all.push(...best.map((token) => row[token]!), ...best, sum);
+    }
+    return Float32Array.from(all);
   }
 
   #run(states: FakeStates, { tokens, starts, slots, wanted }: Batch): Float32Array {

@@ -13,6 +13,13 @@ const programs = smallConfigs.flatMap((config) => {
     { title: `v${config.version} lowered`, program: lower(program, primitiveKinds) },
   ];
 });
+programs.push({
+  title: 'v7 with candidates',
+  program: buildProgram(
+    smallConfigs.find(({ version }) => version === '7')!,
+    { candidates: 5 },
+  ),
+});
 const programOf = (title: string): Program => {
   const found = programs.find((entry) => entry.title === title);
   if (!found) throw new Error(title);
@@ -168,6 +175,40 @@ describe('validateProgram', () => {
     expectInvalid({ ...program, output: { ...program.output, id: 9999 } }, /output/);
     expectInvalid({ ...program, output: first }, /rows of the output/);
     expectInvalid({ ...program, output: wider(program.output) }, /output/);
+  });
+
+  it('rejects candidates that are no top-k of the output, or that an op reads', () => {
+    const program = programOf('v7 with candidates');
+    const candidates = program.candidates!;
+    const { output, ops } = program;
+    expectInvalid({ ...program, candidates: output }, /candidates must be made by a top-k/);
+    expectInvalid({ ...program, candidates: { ...candidates, id: 9999 } }, /candidates/);
+    expectInvalid({ ...program, candidates: wider(candidates) }, /shape of the candidates/);
+    expectInvalid({ ...program, candidates: null as unknown as Value }, /candidates/);
+    for (const count of [0, 1.5, output.width + 1]) {
+      expectInvalid(
+        withOp(program, 'top-k', () => ({ count })),
+        /count/,
+      );
+    }
+    const out = { ...candidates, id: 9999 };
+    const twice: Op = { kind: 'scale', out, x: candidates, factor: 2 };
+    expectInvalid({ ...program, ops: [...ops, twice] }, /read by no op/);
+    const of = (x: Value, id: number): Op => ({
+      kind: 'top-k',
+      out: { ...candidates, id },
+      x,
+      count: 5,
+    });
+    const other: Op = { kind: 'scale', out: { ...output, id: 9998 }, x: output, factor: 2 };
+    expectInvalid(
+      {
+        ...program,
+        ops: [...ops, other, of({ ...output, id: 9998 }, 9999)],
+        candidates: { ...candidates, id: 9999 },
+      },
+      /candidates/,
+    );
   });
 
   it('rejects numbers and names outside their range', () => {
