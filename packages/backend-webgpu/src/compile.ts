@@ -1,18 +1,19 @@
 /** From a program to pipelines, bind groups and buffers, once; a step then only encodes. */
-import type { Limits, Program } from '@rwkv-ts/backend';
+import type { Limits, Program, Value } from '@rwkv-ts/backend';
 import { batchBounds } from '@rwkv-ts/program';
 import { bufferUsage, uniformBytes } from './device/constants.js';
 import type { ChosenShader } from './device/device-context.js';
 import { encodeOp } from './encode/ops.js';
 import { findFused, lowerForKernels } from './encode/fuse.js';
-import { type Candidate, Graph, matrixValues, type Node } from './encode/graph.js';
+import { type Buffer, type Candidate, Graph, matrixValues, type Node } from './encode/graph.js';
 import { fieldValues, place, type PlacedParameter, type Placement } from './encode/place.js';
 import { schedule } from './encode/schedule.js';
-import type { Engine } from './engine.js';
+import type { Engine, KernelFeatures } from './engine.js';
 import { requireLive } from './errors.js';
 import { headerSize } from './header.js';
 import { activationCode } from './kernels/math.js';
 import { parameterShader } from './kernels/parameter.js';
+import { quantiseShader } from './kernels/quantise.js';
 import { packFields } from './kernels/shader.js';
 import { Holding } from './memory.js';
 import type { WebGpuStates } from './states.js';
@@ -29,6 +30,7 @@ export interface CompileOptions {
 export interface CompiledVariant {
   readonly mostRows: number;
   readonly pipeline: GPUComputePipeline;
+  /** Groups for one row; 0 where there is nothing to do. */
   readonly groups: number;
   readonly rowsPerGroup: number;
   readonly rowsFirst: boolean;
@@ -40,6 +42,14 @@ export interface CompiledNode {
   readonly rows: 0 | 1 | 2;
   readonly bindGroup: GPUBindGroup;
   readonly variants: readonly CompiledVariant[];
+  readonly forCandidates: boolean;
+}
+
+/** Rows that `run` gives out: where they begin in the arena and how far apart they are, bytes and numbers. */
+export interface Answer {
+  readonly offset: number;
+  readonly stride: number;
+  readonly width: number;
 }
 
 export interface Compiled {
@@ -47,10 +57,8 @@ export interface Compiled {
   readonly header: GPUBuffer;
   readonly headerWords: Uint32Array<ArrayBuffer>;
   readonly arena: GPUBuffer;
-  /** Where the output's rows begin in the arena, and how far apart they are: bytes and numbers. */
-  readonly outputOffset: number;
-  readonly outputStride: number;
-  readonly outputWidth: number;
+  readonly output: Answer;
+  readonly candidates: Answer | undefined;
   readonly holding: Holding;
 }
 
@@ -59,20 +67,25 @@ const rowKinds = ['T', 'R', 'S'] as const;
 /** The dispatches of a program in their order. */
 export function nodesOf(
   given: Program,
-  { weights, limits, tier }: Pick<CompileOptions, 'weights' | 'limits'> & Pick<Engine, 'tier'>,
+  {
+    weights,
+    limits,
+    features,
+  }: Pick<CompileOptions, 'weights' | 'limits'> & Pick<Engine, 'features'>,
 ): Node[] {
   const program = lowerForKernels(given);
   const graph = new Graph(program, (name) => weights.get(name)!);
   const context = { graph, fused: findFused(program) };
   for (const op of program.ops) encodeOp(op, context);
-  return schedule(graph.drafts, { limits, tier });
+  return schedule(graph.drafts, { limits, features });
 }
 
 /** @throws BackendError `OUT_OF_MEMORY`, `DEVICE_LOST`, `DEVICE_UNAVAILABLE` */
 export async function compileProgram(engine: Engine, options: CompileOptions): Promise<Compiled> {
   const { program, weights, limits } = options;
   const { context } = engine;
-  const nodes = nodesOf(program, { weights, limits, tier: engine.tier });
+  const features = await workingFeatures(engine);
+  const nodes = nodesOf(program, { weights, limits, features });
   const countOf = (name: string): number => {
     const { rows, columns } = weights.get(name)!;
     return rows * columns;
@@ -105,15 +118,19 @@ export async function compileProgram(engine: Engine, options: CompileOptions): P
     requireLive(weights.disposed, 'weights handle');
     requireLive(options.states.disposed, 'states handle');
     context.requireSound();
-    const { output } = placement;
+    const { output, candidates } = program;
+    const answer = (buffer: Buffer, { width }: Value): Answer => ({
+      offset: 4 * placement.offsets.get(buffer)!,
+      stride: buffer.stride,
+      width,
+    });
     return {
       nodes: compiled,
       header,
       headerWords,
       arena,
-      outputOffset: 4 * placement.offsets.get(output)!,
-      outputStride: output.stride,
-      outputWidth: program.output.width,
+      output: answer(placement.output, output),
+      candidates: candidates && answer(placement.candidates!, candidates),
       holding,
     };
   } catch (error) {
@@ -121,6 +138,12 @@ export async function compileProgram(engine: Engine, options: CompileOptions): P
     holding.release();
     throw error;
   }
+}
+
+/** Rows that are rounded wrongly would spoil every product of integers, so without them there are none. */
+async function workingFeatures({ features, context }: Engine): Promise<KernelFeatures> {
+  if (features.integers === 'never' || (await context.works(quantiseShader()))) return features;
+  return { ...features, integers: 'never' };
 }
 
 interface Buffers {
@@ -175,7 +198,8 @@ async function compileNodes(
     if (node.state !== undefined) own.push(states.get(node.state)!.buffer);
     const bindGroup = bindGroupOf(engine, { shader, buffers, index, own });
     const rows = rowKinds.indexOf(node.rows) as 0 | 1 | 2;
-    compiled.push({ kind: node.kind, rows, bindGroup, variants });
+    const { kind, forCandidates = false } = node;
+    compiled.push({ kind, rows, bindGroup, variants, forCandidates });
   }
   if (words.length > 0) context.device.queue.writeBuffer(buffers.uniforms, 0, words);
   return compiled;

@@ -20,6 +20,7 @@ import type { Engine } from './engine.js';
 import { requireLive } from './errors.js';
 import { WebGpuExecutable } from './executable.js';
 import { mostMixes } from './kernels/shift-mix.js';
+import { topKChunk } from './kernels/top-k.js';
 import { Memory } from './memory.js';
 import { checkOptions, type WebGpuBackendOptions, type WebGpuTier } from './options.js';
 import { WebGpuStates } from './states.js';
@@ -73,16 +74,17 @@ class GpuBackend implements WebGpuBackend {
   #disposal: Promise<void> | undefined;
 
   constructor(options: WebGpuBackendOptions, opened: OpenedDevice) {
-    const { device, tier, description } = opened;
+    const { device, tier, description, halves } = opened;
     this.#opened = opened;
     this.tier = tier;
     this.name = `webgpu ${tier}, ${description}`;
     const { maxStorageBufferBindingSize, maxBufferSize } = device.limits;
     const { maxBindingBytes = Infinity, memoryLimit = Infinity, onProgress } = options;
+    const { integerProducts: integers = 'never' } = options;
     this.#engine = {
       context: deviceContext(device),
       memory: new Memory(memoryLimit),
-      tier,
+      features: { subgroups: tier === 'subgroups', halves, integers },
       maxBindingBytes: Math.min(maxBindingBytes, maxStorageBufferBindingSize, maxBufferSize),
       onProgress: onProgress ?? (() => undefined),
     };
@@ -192,6 +194,8 @@ class GpuBackend implements WebGpuBackend {
     if (recurs || op.kind === 'time-mix6' || op.kind === 'time-mix7') {
       this.#atMost('channels in a head', op.out.width / op.heads, { most: maxHeadSize, op, index });
     }
+    if (op.kind === 'top-k')
+      this.#atMost('numbers to find', op.count, { most: topKChunk, op, index });
     if (op.kind !== 'shift-mix') return;
     this.#atMost('mixes', op.mixes.length, { most: mostMixes, op, index });
   }

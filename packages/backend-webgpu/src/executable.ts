@@ -6,7 +6,7 @@ import { requireLive } from './errors.js';
 import { writeHeader } from './header.js';
 import { ReadBack } from './read-back.js';
 import type { WebGpuStates } from './states.js';
-import { type StepCommands, StepEncoder } from './step-encoder.js';
+import { type StepCommands, StepEncoder, variantFor } from './step-encoder.js';
 import type { WebGpuWeights } from './weights.js';
 
 /** A program on the device: a step is one header, one submission, and one buffer mapped for its rows. */
@@ -61,7 +61,10 @@ export class WebGpuExecutable implements Executable {
   ): number {
     const counts = [tokens, wanted, sequences];
     return this.#compiled.nodes.filter(
-      ({ rows, forCandidates }) => counts[rows]! > 0 && (candidates || !forCandidates),
+      ({ rows, forCandidates, variants }) =>
+        counts[rows]! > 0 &&
+        (candidates || !forCandidates) &&
+        variantFor(variants, counts[rows]!).groups > 0,
     ).length;
   }
 

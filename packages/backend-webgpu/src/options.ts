@@ -1,4 +1,10 @@
 /**
+ * Whether products of weights in blocks round activations to 8 bits per 32 numbers and multiply integers, four at a time:
+ * never, in steps of more than 16 rows, or always.
+ */
+export type IntegerProducts = 'never' | 'batches' | 'always';
+
+/**
  * What kernels may use. `plain` runs on every adapter's default limits; `subgroups` adds sums across lanes where the
  * adapter has them. `auto` takes the best there is.
  */
@@ -20,6 +26,8 @@ export interface WebGpuBackendOptions {
   readonly device?: GPUDevice;
   readonly powerPreference?: GPUPowerPreference;
   readonly tier?: WebGpuTier | 'auto';
+  /** Default `never`. Where WGSL has no such products, or they come out wrong, there are none. */
+  readonly integerProducts?: IntegerProducts;
   /** Bytes that all handles together may hold. Default no limit but the device's. */
   readonly memoryLimit?: number;
   /** The largest part of a weight that one binding covers. Default the device's limit; less is for tests. */
@@ -28,12 +36,17 @@ export interface WebGpuBackendOptions {
 }
 
 const tiers = ['auto', 'plain', 'subgroups'];
+const integers = ['never', 'batches', 'always'];
 
 /** @throws TypeError for options out of range */
 export function checkOptions(options: WebGpuBackendOptions): void {
   const { tier = 'auto', memoryLimit = Infinity, maxBindingBytes = Infinity } = options;
   if (!tiers.includes(tier)) {
     throw new TypeError(`tier must be ${tiers.join(', ')}, got ${tier}.`);
+  }
+  const { integerProducts = 'never' } = options;
+  if (!integers.includes(integerProducts)) {
+    throw new TypeError(`integerProducts must be ${integers.join(', ')}, got ${integerProducts}.`);
   }
   if (typeof memoryLimit !== 'number' || !(memoryLimit >= 0)) {
     throw new TypeError(`memoryLimit must be a number of bytes, got ${String(memoryLimit)}.`);

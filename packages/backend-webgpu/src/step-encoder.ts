@@ -97,6 +97,7 @@ export class StepEncoder {
       const count = counts[rows];
       if (count === 0 || (forCandidates && !candidates)) continue;
       const { pipeline, groups, rowsPerGroup, rowsFirst } = variantFor(variants, count);
+      if (groups === 0) continue;
       if (pipeline !== current) pass.setPipeline(pipeline);
       current = pipeline;
       pass.setBindGroup(0, bindGroup);
@@ -119,7 +120,8 @@ const isSame = (one: StepShape, other: StepShape): boolean =>
 /** Powers of two, so that steps of other numbers of rows find a buffer that fits. */
 const stagingBytes = (bytes: number): number => 2 ** Math.ceil(Math.log2(Math.max(256, bytes)));
 
-function variantFor(variants: readonly CompiledVariant[], count: number): CompiledVariant {
+/** The form of a node for so many rows. */
+export function variantFor(variants: readonly CompiledVariant[], count: number): CompiledVariant {
   for (const variant of variants) if (count <= variant.mostRows) return variant;
   return variants.at(-1)!;
 }

@@ -19,10 +19,11 @@ export const adapter = await gpu.requestAdapter();
 export const missing = 'no WebGPU adapter; on Debian install libvulkan1 and mesa-vulkan-drivers';
 if (!adapter) console.warn(`skipping tests of packages/backend-webgpu: ${missing}`);
 
-/** One device per tier and test file: the default limits for `plain`. */
+/** One device per tier and test file: the default limits for `plain`, all that kernels may use for the other. */
 export function tierDevice(tier: 'plain' | 'subgroups'): () => Promise<GPUDevice> {
   let device: Promise<GPUDevice> | undefined;
-  const requiredFeatures: GPUFeatureName[] = tier === 'plain' ? [] : ['subgroups'];
+  const features: GPUFeatureName[] = tier === 'plain' ? [] : ['subgroups', 'shader-f16'];
+  const requiredFeatures = features.filter((feature) => adapter?.features.has(feature));
   // An adapter gives one device.
   const open = async () => (await gpu.requestAdapter())!.requestDevice({ requiredFeatures });
   return () => (device ??= open());

@@ -16,6 +16,7 @@ import { mulShader } from '../src/kernels/mul.js';
 import { l2NormShader, normShader } from '../src/kernels/norm.js';
 import { parameterShader } from '../src/kernels/parameter.js';
 import { prepare7Shader } from '../src/kernels/prepare7.js';
+import { quantiseShader } from '../src/kernels/quantise.js';
 import { rowMatmulShader } from '../src/kernels/row-matmul.js';
 import { scaleShader } from '../src/kernels/scale.js';
 import { selectRowsShader } from '../src/kernels/select-rows.js';
@@ -58,6 +59,13 @@ const kernels: readonly [Shader, ...(readonly [right: string, wrong: string])[]]
   [l2NormShader(), ['/ length', '* length']],
   [prepare7Shader({ hasResidual: false }), [', node.floor)', ', 1000.0)']],
   [prepare7Shader({ hasResidual: true }), ['= v + (', '= (']],
+  [
+    quantiseShader(),
+    ['round(numbers * inverse)', 'trunc(numbers * inverse)'],
+    ['largest / 127.0', 'largest / 128.0'],
+    ['sums[i >> 2u]', 'sums[i & 1u]'],
+    ['node.jobs[job].q_stride', 'node.jobs[job].x_stride'],
+  ],
   [bonus7Shader(), ['part += ', 'part = ']],
   [shiftMixShader(mixing), ['state[slot + c] = normed', 'before = normed']],
   [shiftMixShader(shifting), ['select(node.x_stride, 0u, is_first)', '0u']],

@@ -9,4 +9,4 @@ export const bufferUsage = {
 export const mapModeRead = 0x1;
 export const shaderStageCompute = 0x4;
 /** Node parameters lie this far apart: a multiple of the default `minUniformBufferOffsetAlignment`, which no device exceeds. */
-export const uniformBytes = 512;
+export const uniformBytes = 768;

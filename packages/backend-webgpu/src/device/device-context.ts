@@ -175,11 +175,27 @@ export class DeviceContext {
         throw wrongResults(shader.label, wrong);
       } catch (error) {
         if (index === shaders.length - 1 || this.#lost !== undefined) throw error;
-        const reason = error instanceof Error ? error.message : String(error);
-        this.fallbacks.set(shader.label, { kernel: shader.label, reason });
+        this.#replace(shader, error);
       }
     }
     throw new Error('A kernel has at least one form.');
+  }
+
+  /** Whether the device takes a kernel that can be done without, and computes it rightly. @throws BackendError `DEVICE_LOST` */
+  async works(shader: Shader): Promise<boolean> {
+    try {
+      await this.choose([shader]);
+      return true;
+    } catch (error) {
+      if (this.#lost !== undefined) throw error;
+      this.#replace(shader, error);
+      return false;
+    }
+  }
+
+  #replace({ label }: Shader, error: unknown): void {
+    const reason = error instanceof Error ? error.message : String(error);
+    this.fallbacks.set(label, { kernel: label, reason });
   }
 
   async #test(shader: Shader, pipeline: GPUComputePipeline): Promise<WrongNumber | undefined> {

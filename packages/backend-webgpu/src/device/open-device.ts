@@ -11,6 +11,8 @@ export interface OpenedDevice {
   readonly device: GPUDevice;
   readonly isOwn: boolean;
   readonly tier: WebGpuTier;
+  /** Whether kernels may use `shader-f16`. */
+  readonly halves: boolean;
   /** For people. */
   readonly description: string;
   /** Kept alive with the device: some implementations end with the object that made the adapter. */
@@ -29,17 +31,23 @@ export async function openDevice(
       device,
       isOwn: false,
       tier,
+      halves: usesHalves(wanted, device.features),
       description: describe(device.adapterInfo),
       gpu: options.gpu,
     };
   }
   const { adapter, gpu } = await openAdapter(options, finder);
   const tier = chooseTier(wanted, adapter.features);
-  const requiredFeatures: GPUFeatureName[] = tier === 'subgroups' ? ['subgroups'] : [];
+  const halves = usesHalves(wanted, adapter.features);
+  const requiredFeatures: GPUFeatureName[] = [
+    ...(tier === 'subgroups' ? (['subgroups'] as const) : []),
+    ...(halves ? (['shader-f16'] as const) : []),
+  ];
   const requiredLimits = tier === 'plain' && wanted === 'plain' ? {} : usefulLimits(adapter.limits);
   try {
     const own = await adapter.requestDevice({ requiredFeatures, requiredLimits });
-    return { device: own, isOwn: true, tier, description: describe(adapter.info), gpu };
+    const description = describe(adapter.info);
+    return { device: own, isOwn: true, tier, halves, description, gpu };
   } catch (cause) {
     throw deviceUnavailable(`The adapter ${describe(adapter.info)} gives no device.`, cause);
   }
@@ -72,6 +80,10 @@ function chooseTier(wanted: WebGpuTier | 'auto', features: ReadonlySet<string>):
   }
   return has ? 'subgroups' : 'plain';
 }
+
+/** The tier `plain`, asked for by name, does without. */
+const usesHalves = (wanted: WebGpuTier | 'auto', features: ReadonlySet<string>): boolean =>
+  wanted !== 'plain' && features.has('shader-f16');
 
 /** Defaults are too small for the weights of larger models; all else stays at the defaults, which kernels keep to. */
 function usefulLimits(limits: GPUSupportedLimits): Record<string, number> {

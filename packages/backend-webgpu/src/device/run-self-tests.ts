@@ -47,8 +47,8 @@ export async function runSelfTests(
     const numbers = new Float32Array(back.getMappedRange());
     return runs.map(({ test: { expected, expectedState, tolerance } }, index) => {
       const [arenaAt, ownAt] = places[index]!;
-      const lists = expected.map(({ at, numbers: list }) => ({ at: arenaAt! + at, numbers: list }));
-      if (expectedState) lists.push({ at: ownAt!, numbers: [...expectedState] });
+      const lists = expected.map((list) => ({ ...list, at: arenaAt! + list.at }));
+      if (expectedState) lists.push({ at: ownAt!, numbers: expectedState });
       return worstOf(numbers, lists, tolerance);
     });
   } finally {
@@ -127,19 +127,21 @@ function worstOf(
 ): WrongNumber | undefined {
   let [wrong, total, worst] = [0, 0, 0];
   let found: WrongNumber | undefined;
-  for (const { at, numbers } of lists) {
+  const bits = new Uint32Array(got.buffer, got.byteOffset, got.length);
+  for (const { at, numbers, isBits = false } of lists) {
     const largest = numbers.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-    const allowed = tolerance * largest;
+    const allowed = isBits ? 0 : tolerance * largest;
     for (const [index, value] of numbers.entries()) {
       total++;
-      const difference = Math.abs(got[at + index]! - value);
+      const number = isBits ? bits[at + index]! : got[at + index]!;
+      const difference = Math.abs(number - value);
       // Written so that NaN is wrong.
       if (difference <= allowed) continue;
       wrong++;
       const factor = Number.isNaN(difference) ? Infinity : difference / allowed;
       if (factor <= worst) continue;
       worst = factor;
-      const text = `number ${index} must be ${value}, got ${got[at + index]}`;
+      const text = `number ${index} must be ${value}, got ${number}`;
       found = { text, allowed, difference };
     }
   }

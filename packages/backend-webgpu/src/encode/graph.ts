@@ -64,7 +64,7 @@ export interface Variant {
 
 export interface Candidate {
   readonly shader: Shader;
-  /** Groups for one row of the step. */
+  /** Groups for one row of the step; 0 where there is nothing to do. */
   readonly groups: number;
   /** Rows of the step that a group covers. */
   readonly rowsPerGroup: number;

@@ -1,34 +1,37 @@
 /** The order of dispatches: products that wait for the same come together, where their matrices are of one format and page. */
 import type { Limits, WeightFormat } from '@rwkv-ts/backend';
+import type { KernelFeatures } from '../engine.js';
+import { groupCount, linearParts, mostJobs, tileSize } from '../kernels/linear.js';
+import { linearTileIntegersShader } from '../kernels/linear-tile-integers.js';
+import { linearTileShader } from '../kernels/linear-tile.js';
 import {
-  groupCount,
-  linearParts,
-  linearTileShader,
   linearVectorShader,
-  mostJobs,
   mostVectorRows,
-  tileSize,
   vectorGroup,
   vectorRows,
-} from '../kernels/linear.js';
-import { headerWords } from '../kernels/shader.js';
-import type { WebGpuTier } from '../options.js';
+} from '../kernels/linear-vector.js';
+import { quantisedRow, quantiseGroup, quantiseShader } from '../kernels/quantise.js';
+import { type Halves, hasHalves } from '../kernels/weight-formats.js';
+import { formatLayouts } from '../weights/layout.js';
 import type { Page } from '../weights/pages.js';
+import { rowsWord } from './context.js';
 import {
   type Argument,
   type Buffer,
+  type Candidate,
   type Draft,
   isJob,
   type LinearJob,
   matrixValues,
   type Node,
+  padded,
   type Variant,
   type View,
 } from './graph.js';
 
 export interface ScheduleOptions {
   readonly limits: Limits;
-  readonly tier: WebGpuTier;
+  readonly features: KernelFeatures;
 }
 
 /** A draft as early as what it reads allows; what becomes ready together is independent of each other. */
@@ -41,9 +44,13 @@ export function schedule(drafts: readonly Draft[], options: ScheduleOptions): No
       ready.set(buffer, Math.max(phase + 1, ready.get(buffer) ?? 0));
     (phases[phase] ??= []).push(draft);
   }
+  const quantised = new QuantisedViews(options);
   return phases.flatMap((phase) => [
     ...phase.filter((draft): draft is Node => !isJob(draft)),
-    ...together(phase.filter(isJob)).map((jobs) => linearNode(jobs, options)),
+    ...together(phase.filter(isJob)).flatMap((jobs) => [
+      ...quantised.nodeFor(jobs),
+      linearNode(jobs, options, quantised),
+    ]),
   ]);
 }
 
@@ -63,22 +70,32 @@ function together(jobs: readonly LinearJob[]): LinearJob[][] {
   return [...groups.values()].flatMap((byPage) => [...byPage.values()].flat());
 }
 
-function linearNode(jobs: readonly LinearJob[], { limits, tier }: ScheduleOptions): Node {
+function linearNode(
+  jobs: readonly LinearJob[],
+  { limits, features }: ScheduleOptions,
+  quantised: QuantisedViews,
+): Node {
   const [first] = jobs;
   const { rows, shape } = first!;
-  const most = rows === 'T' ? limits.tokens : limits.wanted;
+  const most = mostRows(rows, limits);
   const quads = jobs.map(quadsOf);
   return {
     kind: 'linear',
     rows,
-    variants: variantsOf({ format: shape.format, quads, most, tier }),
+    variants: variantsOf({ format: shape.format, quads, most, features }),
     values: {
-      rows: rows === 'T' ? headerWords.tokens : headerWords.wanted,
+      rows: rowsWord(rows),
       jobs_count: jobs.length,
-      ...Object.assign({}, ...jobs.map((job, index) => jobValues(job, index))),
+      ...Object.assign(
+        {},
+        ...jobs.map((job, index) => jobValues(job, { index, q: quantised.of(job) })),
+      ),
     } as Record<string, Argument>,
     matrices: [first!.matrix],
-    reads: jobs.flatMap(({ reads }) => reads),
+    reads: jobs.flatMap((job) => [
+      ...job.reads,
+      ...(quantised.of(job) ? [quantised.of(job)!.buffer] : []),
+    ]),
     writes: jobs.flatMap(({ writes }) => writes),
   };
 }
@@ -92,30 +109,127 @@ function variantsOf(parts: {
   readonly format: WeightFormat;
   readonly quads: readonly number[];
   readonly most: number;
-  readonly tier: WebGpuTier;
+  readonly features: KernelFeatures;
 }): Variant[] {
-  const { format, quads, most, tier } = parts;
+  const { format, quads, most, features } = parts;
   const groups = (unit: number) => groupCount(quads, unit);
+  const halves = halvesOf(format, features);
+  const vectors = (tokens: number, integers: boolean): Candidate[] =>
+    (features.subgroups ? [true, false] : [false]).flatMap((subgroups) =>
+      halves.map((each) => ({
+        shader: linearVectorShader({ format, halves: each, tokens, subgroups, integers }),
+        groups: groups(vectorGroup[subgroups ? 'subgroups' : 'plain'].quads),
+        rowsPerGroup: tokens,
+        rowsFirst: true,
+      })),
+    );
   const forms = vectorRows.filter((_, index) => index === 0 || most > vectorRows[index - 1]!);
   const variants = forms.map((tokens): Variant => {
-    const candidate = (subgroups: boolean, exact = false) => ({
-      shader: linearVectorShader({ format, tokens, subgroups, exact }),
-      groups: groups(vectorGroup[subgroups ? 'subgroups' : 'plain'].quads),
-      rowsPerGroup: tokens,
-      rowsFirst: true,
-    });
-    const shaders = [...(tier === 'subgroups' ? [candidate(true)] : []), candidate(false)];
-    if (format === 'f16') shaders.push(candidate(false, true));
+    const integers = multipliesIntegers(format, features, 'few') ? vectors(tokens, true) : [];
+    const shaders = [...integers, ...vectors(tokens, false)];
     return { mostRows: tokens === vectorRows.at(-1) ? mostVectorRows : tokens, shaders };
   });
   if (most <= mostVectorRows) return variants;
-  const shader = linearTileShader({ format });
-  const tile = { shader, groups: groups(tileSize / 4), rowsPerGroup: tileSize, rowsFirst: true };
+  const makers = [
+    ...(multipliesIntegers(format, features, 'many') ? [linearTileIntegersShader] : []),
+    linearTileShader,
+  ];
+  const tiles = makers.flatMap((make) =>
+    halves.map((each) => ({
+      shader: make({ format, halves: each }),
+      groups: groups(tileSize / 4),
+      rowsPerGroup: tileSize,
+      rowsFirst: true,
+    })),
+  );
   // Where tiles come out wrong, the other form does, if slowly.
-  return [...variants, { mostRows: Infinity, shaders: [tile, variants.at(-1)!.shaders.at(-1)!] }];
+  return [
+    ...variants,
+    { mostRows: Infinity, shaders: [...tiles, variants.at(-1)!.shaders.at(-1)!] },
+  ];
 }
 
-function jobValues(job: LinearJob, index: number): Record<string, Argument> {
+/** Ways to read half precision, best first; one of any name where the format has none. */
+function halvesOf(format: WeightFormat, features: KernelFeatures): Halves[] {
+  if (!hasHalves(format)) return ['unpacked'];
+  return [features.halves ? 'native' : 'unpacked', 'exact'];
+}
+
+const mostRows = (rows: 'T' | 'R', limits: Limits): number =>
+  rows === 'T' ? limits.tokens : limits.wanted;
+
+/** Whether products of `few` rows of x, or of `many`, are tried with integers first. */
+function multipliesIntegers(
+  format: WeightFormat,
+  { integers }: KernelFeatures,
+  rows: 'few' | 'many',
+): boolean {
+  const hasBlocks = formatLayouts[format].scales !== 'none';
+  return hasBlocks && (integers === 'always' || (integers === 'batches' && rows === 'many'));
+}
+
+/** Rows that products of integers read, made once for everything that multiplies them. */
+class QuantisedViews {
+  readonly #options: ScheduleOptions;
+  readonly #views = new Map<Buffer, Map<string, View>>();
+
+  constructor(options: ScheduleOptions) {
+    this.#options = options;
+  }
+
+  of({ x, shape }: LinearJob): View | undefined {
+    return this.#views.get(x.buffer)?.get(keyOf(x, shape.columns));
+  }
+
+  /** What must come before the jobs. */
+  nodeFor(jobs: readonly LinearJob[]): Node[] {
+    const [{ rows, shape }] = jobs as [LinearJob];
+    const { limits, features } = this.#options;
+    const isForFew = multipliesIntegers(shape.format, features, 'few');
+    const isForMany = multipliesIntegers(shape.format, features, 'many');
+    if (!isForFew && !(isForMany && mostRows(rows, limits) > mostVectorRows)) return [];
+    const fresh: { readonly x: View; readonly q: View; readonly width: number }[] = [];
+    for (const job of jobs) {
+      if (this.of(job)) continue;
+      const { x } = job;
+      const width = job.shape.columns;
+      const stride = padded(quantisedRow(width).words);
+      const q: View = { buffer: { rows, stride, answer: undefined }, column: 0 };
+      const views = this.#views.get(x.buffer) ?? new Map<string, View>();
+      this.#views.set(x.buffer, views.set(keyOf(x, width), q));
+      fresh.push({ x, q, width });
+    }
+    if (fresh.length === 0) return [];
+    const groups = Math.max(
+      ...fresh.map(({ width }) => Math.ceil(quantisedRow(width).blocks / quantiseGroup)),
+    );
+    const candidate = { shader: quantiseShader(), rowsPerGroup: 1, rowsFirst: false };
+    const all = { mostRows: Infinity, shaders: [{ ...candidate, groups: groups * fresh.length }] };
+    const none = { mostRows: mostVectorRows, shaders: [{ ...candidate, groups: 0 }] };
+    const fields = fresh.flatMap(({ x, q, width }, index): [string, Argument][] => [
+      [`x_${index}`, { view: x }],
+      [`q_${index}`, { view: q }],
+      [`blocks_${index}`, quantisedRow(width).blocks],
+    ]);
+    const node: Node = {
+      kind: 'quantise',
+      rows,
+      variants: isForFew ? [all] : [none, all],
+      values: { rows: rowsWord(rows), groups, ...Object.fromEntries(fields) },
+      matrices: [],
+      reads: fresh.map(({ x }) => x.buffer),
+      writes: fresh.map(({ q }) => q.buffer),
+    };
+    return [node];
+  }
+}
+
+const keyOf = ({ column }: View, width: number): string => `${column} ${width}`;
+
+function jobValues(
+  job: LinearJob,
+  { index, q }: { index: number; q: View | undefined },
+): Record<string, Argument> {
   const { shape, matrix, x, out, bias, gate, residual, activation } = job;
   const part = shape.parts[matrix.part]!;
   const codes =
@@ -129,6 +243,7 @@ function jobValues(job: LinearJob, index: number): Record<string, Argument> {
   });
   const values = {
     x: { view: x },
+    q: q && { view: q },
     out: from(out),
     gate: gate && from(gate),
     residual: residual && from(residual),

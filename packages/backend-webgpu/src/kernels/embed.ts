@@ -24,7 +24,7 @@ export const embedShader = (format: WeightFormat): Shader =>
       ...matrixFields,
     },
     storages: [matrixStorage(format)],
-    body: `${matrixLoader(format, { exact: true })}
+    body: `${matrixLoader(format, 'exact')}
 fn vector_number(start: u32, column: u32) -> f32 {
   return select(0.0, bitcast<f32>(header[start + min(column, node.width - 1u)]), column < node.width);
 }

@@ -4,7 +4,8 @@ import { activationCode, activationFormulas } from './math.js';
 import { linearParts } from './linear.js';
 import { matrixFieldsOf, testPage } from './self-test-page.js';
 import { headerWords } from './shader.js';
-import { type SelfTest, testHeader, TestMemory } from './self-test.js';
+import { quantisedRow } from './quantise.js';
+import { type SelfTest, testHeader, TestMemory, type TestRows } from './self-test.js';
 
 /** Of three matrices. Those of the last one are so small that half precision has few bits left for them, or for their scales. */
 const rows = [11, 8, 8];
@@ -21,15 +22,25 @@ const jobs: readonly { readonly matrix: number; readonly activation?: Activation
   { matrix: 1, activation: 'decay7' },
 ];
 
+/** A number of granules that no tile divides, or of blocks, odd where the format lets them be. */
+function columnsOf(format: WeightFormat): number {
+  const { bits, scales } = formatLayouts[format];
+  if (bits >= 16) return 72;
+  return scales === 'k' || scales === 'six' ? 256 : 288;
+}
+
 /** As many products as a dispatch has, for tokens in two sequences. */
 export function linearSelfTest(
   format: WeightFormat,
-  {
-    tokens,
-    groupsOf,
-  }: { tokens: number; groupsOf: (quads: readonly number[]) => SelfTest['groups'] },
+  parts: {
+    readonly tokens: number;
+    /** x comes as quantise.ts leaves it. */
+    readonly integers?: boolean;
+    readonly groupsOf: (quads: readonly number[]) => SelfTest['groups'];
+  },
 ): SelfTest {
-  const columns = formatLayouts[format].bits >= 16 ? 72 : 256;
+  const { tokens, integers = false, groupsOf } = parts;
+  const columns = columnsOf(format);
   const memory = new TestMemory({ rows: tokens, seed: 7 });
   const count = rows.reduce((a, b) => a + b, 0) * columns;
   const numbers = memory
@@ -37,13 +48,15 @@ export function linearSelfTest(
     .map((value, index) => (index < 19 * columns ? value : smallest * value));
   const page = testPage(format, { columns, rows, numbers });
   const x = memory.view(columns);
+  const rounded = integers ? quantisedRows(memory, { tokens, columns }) : undefined;
   const [gate, residual] = [memory.view(rows[0]!), memory.view(rows[0]!)];
   const bias = memory.parameter(rows[0]!);
   const products = page.matrices.map(({ at }, index) =>
     Float64Array.from({ length: tokens * rows[index]! }, (_, n) => {
       const [t, row] = [Math.floor(n / rows[index]!), n % rows[index]!];
       let sum = 0;
-      for (let column = 0; column < columns; column++) sum += x.at(t, column) * at(row, column);
+      for (let column = 0; column < columns; column++)
+        sum += (rounded ?? x).at(t, column) * at(row, column);
       return sum;
     }),
   );
@@ -59,11 +72,21 @@ export function linearSelfTest(
     const all = linearParts.bias | linearParts.gate | linearParts.residual;
     const codes = (isFirst ? all : 0) | (activationCode(activation) << 8);
     const optional = isFirst ? { gate, residual, bias } : {};
-    const own = { x, out, ...optional, count: rows[matrix]!, codes, quads: quads[index]! };
+    const own = {
+      x,
+      q: rounded?.rows ?? 0,
+      out,
+      ...optional,
+      count: rows[matrix]!,
+      codes,
+      quads: quads[index]!,
+    };
     return Object.entries({ ...own, ...matrixFieldsOf(page.matrices[matrix]!) }).map(
       ([name, value]) => [`${name}_${index}`, value] as const,
     );
   });
+  const { arena, parameters, expected } = memory.buffers;
+  rounded?.fill(arena);
   return {
     nodes: [
       {
@@ -73,9 +96,43 @@ export function linearSelfTest(
       },
     ],
     header: testHeader([1, tokens - 1]),
-    ...memory.buffers,
+    arena,
+    parameters,
+    expected,
     own: page.words,
     groups: groupsOf(quads),
     tolerance: 5e-5,
   };
+}
+
+interface QuantisedRows {
+  readonly rows: TestRows;
+  readonly at: (row: number, column: number) => number;
+  /** Puts their words where the rows are. */
+  readonly fill: (arena: Float32Array<ArrayBuffer>) => void;
+}
+
+function quantisedRows(
+  memory: TestMemory,
+  { tokens, columns }: { tokens: number; columns: number },
+): QuantisedRows {
+  const row = quantisedRow(columns);
+  const rows = memory.view(row.words);
+  const quants = Int8Array.from(memory.draw(tokens * columns, -127, 127));
+  const scales = memory.draw(tokens * row.blocks, 1e-3, 1e-2);
+  const sums = new Int16Array((tokens * columns) / 16);
+  for (const [n, value] of quants.entries()) sums[n >> 4]! += value;
+  const fill = (arena: Float32Array<ArrayBuffer>): void => {
+    const words = new Uint32Array(arena.buffer);
+    for (let t = 0; t < tokens; t++) {
+      const at = rows.offset + t * rows.stride;
+      words.set(new Uint32Array(quants.slice(t * columns, (t + 1) * columns).buffer), at);
+      arena.set(scales.subarray(t * row.blocks, (t + 1) * row.blocks), at + row.scalesAt);
+      const own = sums.slice(2 * t * row.blocks, 2 * (t + 1) * row.blocks);
+      words.set(new Uint32Array(own.buffer), at + row.sumsAt);
+    }
+  };
+  const at = (t: number, column: number): number =>
+    quants[t * columns + column]! * scales[t * row.blocks + (column >> 5)]!;
+  return { rows, at, fill };
 }

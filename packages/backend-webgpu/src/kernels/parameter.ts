@@ -24,7 +24,7 @@ export const parameterShader = (format: WeightFormat): Shader =>
       ...matrixFields,
     },
     storages: [matrixStorage(format)],
-    body: `${mathFunctions}${matrixLoader(format, { exact: true })}
+    body: `${mathFunctions}${matrixLoader(format, 'exact')}
 @compute @workgroup_size(64)
 fn main(${entryArguments}) {
   let row = ${rowOfGroup};

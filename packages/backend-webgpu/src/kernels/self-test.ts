@@ -26,6 +26,8 @@ export interface SelfTest {
 export interface Expected {
   readonly at: number;
   readonly numbers: readonly number[];
+  /** Words of 32 bits, to be the same. */
+  readonly isBits?: boolean;
 }
 
 /** The same numbers on every run, from -1 to 1. */
@@ -92,6 +94,21 @@ export class TestMemory {
     const [offset, stride] = [this.#arena.length, strideOf(width)];
     for (let row = 0; row < this.#rows; row++) {
       this.#arena.push(...this.draw(width, low, high), ...Array<number>(stride - width).fill(0));
+    }
+    return { offset, stride, at: (row, column) => this.#arena[offset + row * stride + column]! };
+  }
+
+  /** What the kernel leaves alone. */
+  get untouched(): number {
+    return untouched;
+  }
+
+  /** Rows of given numbers that the kernel reads. */
+  rows(width: number, number: (row: number, column: number) => number): TestRows {
+    const [offset, stride] = [this.#arena.length, strideOf(width)];
+    for (let n = 0; n < this.#rows * stride; n++) {
+      const column = n % stride;
+      this.#arena.push(column < width ? number(Math.floor(n / stride), column) : 0);
     }
     return { offset, stride, at: (row, column) => this.#arena[offset + row * stride + column]! };
   }

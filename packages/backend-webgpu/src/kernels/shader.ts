@@ -37,6 +37,8 @@ export interface Shader {
 export interface ShaderParts {
   readonly label: string;
   readonly element: Element;
+  /** The WGSL type of the arena's elements, as large as `element`, for a kernel that finds bits in it; default `element`. */
+  readonly arena?: 'u32' | 'vec4u';
   readonly fields: FieldLayout;
   readonly storages?: readonly Storage[];
   /** Replaces the struct of single members, for a kernel whose fields repeat; their order stays. */
@@ -74,7 +76,7 @@ function snake(name: string): string {
 }
 
 export function createShader(parts: ShaderParts): Shader {
-  const { label, element, fields, storages = [], directives = '', body } = parts;
+  const { label, element, arena = element, fields, storages = [], directives = '', body } = parts;
   const members = Object.entries(fields).flatMap(([name, kind]) => {
     if (kind === 'view') return [`${name}: u32`, `${name}_stride: u32`];
     return [`${name}: ${kind === 'f32' ? 'f32' : 'u32'}`];
@@ -88,7 +90,7 @@ export function createShader(parts: ShaderParts): Shader {
 ${node}
 @group(0) @binding(0) var<uniform> node: Node;
 @group(0) @binding(1) var<storage, read> header: array<u32>;
-@group(0) @binding(2) var<storage, read_write> arena: array<${element}>;
+@group(0) @binding(2) var<storage, read_write> arena: array<${arena}>;
 @group(0) @binding(3) var<storage, read> parameters: array<${element}>;
 ${own.join('\n')}
 ${constants}

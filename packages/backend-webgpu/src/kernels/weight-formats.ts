@@ -22,19 +22,17 @@ export const matrixStorage = (format: WeightFormat): Storage => ({
   element: formatLayouts[format].element,
 });
 
-/** f16 by integers: exact for the smallest ones too, which a device may otherwise take for zero. */
+/**
+ * How half precision is read: `native` by types of `shader-f16`, `unpacked` by WGSL's function, `exact` by integers, which
+ * is slower and right on every device: the others may take the smallest numbers for zero.
+ */
+export type Halves = 'native' | 'unpacked' | 'exact';
+
 const common = `
 struct Eight { a: vec4f, b: vec4f }
 struct Matrix { base: u32, granules: u32, highs: u32, scales: u32 }
 const byte_shifts = vec4u(0u, 8u, 16u, 24u);
 fn half_bits(word: u32, index: u32) -> u32 { return (word >> (16u * index)) & 0xffffu; }
-fn half(bits: u32) -> f32 {
-  let exponent = (bits >> 10u) & 31u;
-  let fraction = bits & 1023u;
-  let normal = bitcast<f32>(((exponent + select(112u, 224u, exponent == 31u)) << 23u) | (fraction << 13u));
-  let magnitude = select(normal, f32(fraction) * 5.9604644775390625e-8, exponent == 0u);
-  return select(magnitude, -magnitude, (bits & 0x8000u) != 0u);
-}
 fn nibbles(word: u32) -> vec4f { return vec4f((vec4u(word) >> byte_shifts) & vec4u(15u)); }
 fn signed_bytes(word: u32) -> vec4f {
   return vec4f(bitcast<vec4i>(vec4u(word) << vec4u(24u, 16u, 8u, 0u)) >> vec4u(24u));
@@ -50,8 +48,20 @@ fn six_bits(low: u32, middle: u32, high: u32, index: u32) -> vec2f {
 }
 `;
 
+const halfReaders: { readonly [H in Halves]: string } = {
+  native: 'fn half(bits: u32) -> f32 { return f32(bitcast<vec2<f16>>(bits).x); }',
+  unpacked: 'fn half(bits: u32) -> f32 { return unpack2x16float(bits).x; }',
+  exact: `fn half(bits: u32) -> f32 {
+  let exponent = (bits >> 10u) & 31u;
+  let fraction = bits & 1023u;
+  let normal = bitcast<f32>(((exponent + select(112u, 224u, exponent == 31u)) << 23u) | (fraction << 13u));
+  let magnitude = select(normal, f32(fraction) * 5.9604644775390625e-8, exponent == 0u);
+  return select(magnitude, -magnitude, (bits & 0x8000u) != 0u);
+}`,
+};
+
 /** Scale and offset of a granule, so that a number is `scale * q + offset`. */
-function scaleOf(layout: ScaleLayout, zero: number): string {
+export function scaleOf(layout: ScaleLayout, zero: number): string {
   const matrix = 'matrix';
   const scales = 'm.scales';
   const granules = 'm.granules';
@@ -95,17 +105,34 @@ function highsOf(highBits: 0 | 1 | 2): string {
   b += vec4f(((vec4u(high) >> vec4u(8u, 10u, 12u, 14u)) & vec4u(3u)) << vec4u(4u));`;
 }
 
-/** `load8` for matrices of one format; `exact` takes half precision apart by integers, which no device gets wrong. */
-export function matrixLoader(format: WeightFormat, { exact = false } = {}): string {
-  return `${common}${exact && format === 'f16' ? exactHalves : loader(format)}`;
-}
+/** What readers of a format are made of. */
+export const formatFunctions = (halves: Halves): string => `${common}${halfReaders[halves]}`;
 
-const exactHalves = `fn load8(m: Matrix, row: u32, granule: u32) -> Eight {
+/** Whether anything of the format is in half precision. */
+export const hasHalves = (format: WeightFormat): boolean =>
+  format === 'f16' || formatLayouts[format].scales !== 'none';
+
+/** `load8` for matrices of one format. */
+export const matrixLoader = (format: WeightFormat, halves: Halves): string =>
+  `${formatFunctions(halves)}\n${format === 'f16' ? halfLoaders[halves] : loader(format)}`;
+
+/** Of f16. */
+const halfLoader = (...quads: readonly [string, string]): string => `
+fn load8(m: Matrix, row: u32, granule: u32) -> Eight {
   let w = matrix[m.base + row * m.granules + granule];
-  return Eight(
-    vec4f(half(w.x & 0xffffu), half(w.x >> 16u), half(w.y & 0xffffu), half(w.y >> 16u)),
-    vec4f(half(w.z & 0xffffu), half(w.z >> 16u), half(w.w & 0xffffu), half(w.w >> 16u)));
+  return Eight(${quads.join(', ')});
 }`;
+const halfLoaders: { readonly [H in Halves]: string } = {
+  native: halfLoader('vec4f(bitcast<vec4<f16>>(w.xy))', 'vec4f(bitcast<vec4<f16>>(w.zw))'),
+  unpacked: halfLoader(
+    'vec4f(unpack2x16float(w.x), unpack2x16float(w.y))',
+    'vec4f(unpack2x16float(w.z), unpack2x16float(w.w))',
+  ),
+  exact: halfLoader(
+    'vec4f(half(w.x & 0xffffu), half(w.x >> 16u), half(w.y & 0xffffu), half(w.y >> 16u))',
+    'vec4f(half(w.z & 0xffffu), half(w.z >> 16u), half(w.w & 0xffffu), half(w.w >> 16u))',
+  ),
+};
 
 function loader(format: WeightFormat): string {
   const { bits, highBits, scales, zero } = formatLayouts[format];
@@ -114,10 +141,6 @@ function loader(format: WeightFormat): string {
   const head = `fn load8(m: Matrix, row: u32, granule: u32) -> Eight {`;
   if (format === 'f32') {
     return `${head} let at = m.base + 2u * (${at}); return Eight(${matrix}[at], ${matrix}[at + 1u]); }`;
-  }
-  if (format === 'f16') {
-    return `${head} let w = ${matrix}[m.base + ${at}];
-  return Eight(vec4f(unpack2x16float(w.x), unpack2x16float(w.y)), vec4f(unpack2x16float(w.z), unpack2x16float(w.w))); }`;
   }
   if (format === 'bf16') {
     return `${head} let w = ${matrix}[m.base + ${at}];
