@@ -48,6 +48,8 @@ export class DeviceContext {
   #lost: string | undefined;
   /** A device that destroys itself is told apart from one whose backend was disposed of. */
   readonly #whenLost: Promise<unknown>;
+  /** Ends of waits for the queue, which a loss ends too. */
+  readonly #waiting = new Set<() => void>();
   #fault: unknown;
 
   constructor(device: GPUDevice) {
@@ -55,6 +57,7 @@ export class DeviceContext {
     this.#tests = new SelfTests(device);
     this.#whenLost = device.lost.then(({ message, reason }) => {
       this.#lost = message || reason;
+      for (const end of this.#waiting) end();
     });
     device.addEventListener('uncapturederror', (event) => {
       event.preventDefault();
@@ -89,10 +92,15 @@ export class DeviceContext {
   /** Resolves when everything submitted is done, or never will be. */
   async idle(): Promise<void> {
     if (this.#lost !== undefined) return;
-    await Promise.race([
-      this.device.queue.onSubmittedWorkDone().catch(() => undefined),
-      this.#whenLost,
-    ]);
+    // A race with the promise of the loss would leave something with it each time, for as long as the device lives.
+    await new Promise<void>((resolve) => {
+      const end = (): void => {
+        this.#waiting.delete(end);
+        resolve();
+      };
+      this.#waiting.add(end);
+      this.device.queue.onSubmittedWorkDone().then(end, end);
+    });
   }
 
   /**
