@@ -1,5 +1,6 @@
 /** The page as the tests use it: by what people see and press. */
-import type { Locator, Page } from 'playwright-core';
+import type { Locator, Page, Worker } from 'playwright-core';
+import type { ScriptedModel } from './scripted-model.js';
 
 export class ChatPage {
   readonly page: Page;
@@ -22,6 +23,11 @@ export class ChatPage {
 
   field(pane = this.pane()): Locator {
     return pane.locator('.composer textarea');
+  }
+
+  /** Where the model runs. */
+  worker(): Worker {
+    return this.page.workers().find((one) => one.url().includes('worker'))!;
   }
 
   async ready(): Promise<void> {
@@ -71,6 +77,75 @@ export class ChatPage {
     const asked = this.page.waitForEvent('filechooser');
     await button.click();
     await (await asked).setFiles(file);
+  }
+
+  async leave(): Promise<void> {
+    await this.page.context().close();
+  }
+
+  /** Drops files onto the page as a person does, from outside of the browser. */
+  async drop(...files: string[]): Promise<void> {
+    const session = await this.page.context().newCDPSession(this.page);
+    const data = { items: [], files, dragOperationsMask: 1 };
+    for (const type of ['dragEnter', 'dragOver', 'drop'] as const) {
+      await session.send('Input.dispatchDragEvent', { type, x: 400, y: 300, data });
+      if (type === 'dragOver') await this.page.locator('[data-drop-target]').waitFor();
+    }
+    await session.detach();
+  }
+
+  /** Asks for a model by its address; `more` are the fields under “More”, by their labels. */
+  async load(reference: string, more: Readonly<Record<string, string>> = {}): Promise<void> {
+    await this.button('Choose a model').click();
+    const dialog = this.page.getByRole('dialog', { name: 'Choose a model' });
+    await dialog.getByLabel(/From the Hugging Face hub/).fill(reference);
+    if (Object.keys(more).length > 0) await dialog.getByText('More', { exact: true }).click();
+    for (const [label, value] of Object.entries(more)) await dialog.getByLabel(label).fill(value);
+    await this.button(/^Load$/, dialog).click();
+    await dialog.waitFor({ state: 'detached' });
+  }
+
+  /** Waits for the model of this name. */
+  async loaded(name: string): Promise<void> {
+    await this.page.locator('.model-name', { hasText: name }).first().waitFor({ timeout: 60_000 });
+    await this.ready();
+  }
+
+  /** What went wrong, and what to do. */
+  async failure(): Promise<string> {
+    const alert = this.page.getByRole('alert');
+    await alert.waitFor({ timeout: 60_000 });
+    return alert.innerText();
+  }
+
+  /** Opens a model of the tests' own, with the vocabulary that belongs to it. */
+  async openScripted({ bytes, vocabulary }: ScriptedModel): Promise<void> {
+    await this.button('Choose a model').click();
+    const dialog = this.page.getByRole('dialog', { name: 'Choose a model' });
+    await dialog.getByText('More', { exact: true }).click();
+    const words = { name: 'words.txt', mimeType: 'text/plain', buffer: Buffer.from(vocabulary) };
+    await this.choose(this.button('Choose a vocabulary file', dialog), words);
+    await this.button('words.txt', dialog).waitFor();
+    const file = { name: 'scripted.safetensors', mimeType: '', buffer: Buffer.from(bytes) };
+    await this.choose(this.button(/A file of yours/, dialog), file);
+    await this.loaded('scripted.safetensors');
+  }
+
+  /** Asks for thoughts before the answer, through the settings. */
+  async think(pane = this.pane()): Promise<void> {
+    await this.button('Settings', pane).click();
+    const dialog = this.page.getByRole('dialog', { name: 'Settings' });
+    await this.button(/Thinking/, dialog).click();
+    await this.page.getByRole('option', { name: 'Think first' }).click();
+    await this.button('Close', dialog).click();
+    await dialog.waitFor({ state: 'detached' });
+  }
+
+  async openStorage(): Promise<Locator> {
+    await this.button('Storage').click();
+    const storage = this.page.getByRole('dialog', { name: 'Storage' });
+    await storage.waitFor();
+    return storage;
   }
 
   async chooseModelFile(name: string, bytes: Uint8Array): Promise<void> {

@@ -79,7 +79,9 @@ export interface ModelInfo {
   readonly notes: readonly string[];
 }
 
-export type LoadPhase = 'start' | 'wait' | 'check' | 'download' | 'open' | 'upload' | 'compile';
+/** `finish`: all shaders are made, and the device has yet to say that everything went well. */
+export type LoadPhase =
+  'start' | 'wait' | 'check' | 'download' | 'open' | 'upload' | 'compile' | 'finish';
 
 export interface LoadProgress {
   readonly phase: LoadPhase;

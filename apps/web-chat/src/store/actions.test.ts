@@ -194,6 +194,13 @@ describe('going back', () => {
     expect(worker.asked).toContainEqual(['fork', { id: 'c1', into: 'c3', keep: 2 }]);
   });
 
+  it('a fork keeps its name when it goes on', async () => {
+    await chat.fork('c1', 1);
+    worker.answers.set('say', () => result(['a', 'b', 'x', 'y']));
+    await chat.send('c2', 'x');
+    expect([conversation('c1').title, conversation('c2').title]).toEqual(['a', 'Fork: a']);
+  });
+
   it('fork at what was said: with the words ready to be changed', async () => {
     await chat.fork('c1', 2);
     expect(texts('c2')).toEqual(['a', 'b']);

@@ -175,7 +175,8 @@ export function createChatActions(parts: Parts) {
     if (said === '' && (mode === 'chat' || messages.length === 0)) return;
     const next: readonly Message[] =
       said === '' ? messages : [...messages, { role: 'user', text: said }];
-    patch(store, id, (one) => ({ ...one, messages: next, title: titleOf(next) }));
+    const title = messages.length === 0 ? titleOf(next) : conversation.title;
+    patch(store, id, (one) => ({ ...one, messages: next, title }));
     await run(id, {
       before: messages,
       draft: text,
@@ -196,9 +197,6 @@ export function createChatActions(parts: Parts) {
     },
     configure(id: string, settings: TurnSettings): void {
       patch(store, id, (conversation) => ({ ...conversation, settings }));
-    },
-    rename(id: string, title: string): void {
-      patch(store, id, (conversation) => ({ ...conversation, title }));
     },
     async start(mode?: Mode, system = ''): Promise<void> {
       const { model } = store.getState();

@@ -78,10 +78,8 @@ function PaneHeader({
   };
   return (
     <header className="pane-header">
-      <div className="pane-title">
-        <h2>{title}</h2>
-        <Figures conversation={conversation} info={info} />
-      </div>
+      <h2>{title}</h2>
+      <Figures conversation={conversation} info={info} />
       <div className="tools">
         <ToolButton
           label={watched ? 'Hide the state' : 'Show the state'}

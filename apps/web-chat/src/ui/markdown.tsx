@@ -1,6 +1,6 @@
 /** A model's answer as Markdown. It may hold anything: no HTML, no scripts, no pictures, which would tell others of it. */
 import { Check, Copy } from 'lucide-react';
-import { type ReactNode, memo, useRef, useState } from 'react';
+import { type ReactNode, isValidElement, memo, useRef, useState } from 'react';
 import { Button } from 'react-aria-components';
 import ReactMarkdown, { type Components } from 'react-markdown';
 import rehypeSanitize, { defaultSchema } from 'rehype-sanitize';
@@ -42,7 +42,13 @@ function CodeBlock({ children }: { readonly children?: ReactNode }) {
   const block = useRef<HTMLPreElement>(null);
   const [copied, setCopied] = useState(false);
   const copy = async (): Promise<void> => {
-    await navigator.clipboard.writeText(block.current?.textContent ?? '');
+    try {
+      await navigator.clipboard.writeText(block.current?.textContent ?? '');
+    } catch {
+      // Refused: the code is marked instead, to be copied by hand.
+      if (block.current !== null) getSelection()?.selectAllChildren(block.current);
+      return;
+    }
     setCopied(true);
     setTimeout(() => {
       setCopied(false);
@@ -50,12 +56,25 @@ function CodeBlock({ children }: { readonly children?: ReactNode }) {
   };
   return (
     <div className="code-block">
+      <div className="code-bar">
+        <span>{languageOf(children)}</span>
+        <Button
+          className="icon-button"
+          aria-label={copied ? 'Copied' : 'Copy code'}
+          onPress={() => void copy()}
+        >
+          {copied ? <Check size={15} /> : <Copy size={15} />}
+        </Button>
+      </div>
       <pre ref={block} tabIndex={0}>
         {children}
       </pre>
-      <Button className="icon-button" aria-label="Copy code" onPress={() => void copy()}>
-        {copied ? <Check size={15} /> : <Copy size={15} />}
-      </Button>
     </div>
   );
+}
+
+/** What the model named its code by, if it did. */
+function languageOf(children: ReactNode): string {
+  if (!isValidElement<{ className?: string }>(children)) return '';
+  return /\blanguage-(\S+)/.exec(children.props.className ?? '')?.[1] ?? '';
 }

@@ -14,6 +14,7 @@ const phases: Readonly<Record<LoadPhase, string>> = {
   open: 'Reading headers',
   upload: 'Bringing weights to the device',
   compile: 'Preparing the device',
+  finish: 'Almost ready: the device is finishing',
 };
 
 /** What stands in for conversations while there is no model. */
@@ -63,7 +64,7 @@ function LoadingBar({ progress: { phase, done, total } }: { readonly progress: L
   const known = total > 0;
   const amount =
     phase === 'compile'
-      ? `${done} of ${total} shaders`
+      ? `${done} of ${total} programs`
       : `${formatBytes(done)} of ${formatBytes(total)}`;
   return (
     <ProgressBar

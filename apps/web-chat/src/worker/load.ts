@@ -3,10 +3,11 @@ import { RwkvError } from '@rwkv-ts/backend';
 import { type Model, loadModel, stateBytesOf } from '@rwkv-ts/generate';
 import type { RwkvConfig } from '@rwkv-ts/model';
 import { type ModelFile, openModel } from '@rwkv-ts/weights';
-import type { LoadProgress, LoadRequest, Mode, ModelInfo } from '../protocol/messages.js';
+import type { LoadRequest, Mode, ModelInfo } from '../protocol/messages.js';
 import type { Tell } from '../protocol/server.js';
 import { openBackend, type OpenedBackend } from './backend.js';
 import { type CacheAnswer, type NamedSource, openSource, shielded } from './open-source.js';
+import { sparingly } from './sparingly.js';
 import { tokenizerOf } from './vocabulary.js';
 
 /** Conversations that write at the same time. */
@@ -48,8 +49,9 @@ export async function load(
       { config, ...(worldTokens && { worldTokens }) },
       { file: vocabulary, cache, network: { ...network, signal } },
     );
+    const finishing = { phase: 'finish', done: 0, total: 0 } as const;
     opened = await openBackend((done, total) => {
-      onProgress({ phase: 'compile', done, total });
+      onProgress(done === total ? finishing : { phase: 'compile', done, total });
     });
     const { backend } = opened;
     const model = await loadModel(named.bytes, {
@@ -59,7 +61,7 @@ export async function load(
       slots,
       signal,
       onProgress: ({ phase, done, total }) => {
-        onProgress(phase === 'compile' ? { phase, done: 0, total: 0 } : { phase, done, total });
+        onProgress(phase === 'compile' ? finishing : { phase, done, total });
       },
     });
     const heads = config.version === '4' ? undefined : config.heads;
@@ -122,19 +124,5 @@ function infoOf({
       text: bytesOnly ? 'bytes' : 'pipeline',
     },
     notes: model.notes,
-  };
-}
-
-/** At most thirty reports a second, and always the first of a phase and its end. */
-export function sparingly(report: (progress: LoadProgress) => void): typeof report {
-  let last: LoadProgress | undefined;
-  let at = 0;
-  return (progress) => {
-    const now = performance.now();
-    const isEdge = progress.phase !== last?.phase || progress.done === progress.total;
-    if (!isEdge && now - at < 33) return;
-    last = progress;
-    at = now;
-    report(progress);
   };
 }

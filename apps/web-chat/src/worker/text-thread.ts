@@ -19,7 +19,7 @@ import {
 } from './thread.js';
 
 interface Piece extends TextPiece {
-  /** After all pieces up to this one; absent where it was stopped, or too long ago. */
+  /** After all pieces up to this one; absent where the piece is too long ago. */
   readonly state?: ModelState;
 }
 
