@@ -34,12 +34,14 @@ export interface StepCost {
   readonly rows: 'logits' | 'candidates';
   readonly calls: Calls;
   readonly dispatchesPerLayer: number;
-  /** From calling `run` to its return, when everything is submitted; this and the next two are medians. */
+  /** From calling `run` to its return, when everything is submitted. Medians, as the next three are. */
   readonly runMilliseconds: number;
   /** Of it, in `submit`. */
   readonly submitMilliseconds: number;
-  /** All that JavaScript does for a step, but `submit`: in `run`, while the device works, and once the rows are mapped. */
-  readonly javaScriptMilliseconds: number;
+  /** `run` but `submit`, where the step is not like the last one, so that its commands are encoded within the call. */
+  readonly encodingMilliseconds: number;
+  /** From the mapping of the rows until the caller has them. */
+  readonly rowsMilliseconds: number;
   /** Processor time of JavaScript's thread; in Node Dawn works, and asks whether it is done, on that thread. */
   readonly threadMilliseconds: number;
   readonly stepMilliseconds: number;
@@ -154,34 +156,51 @@ async function measureStep(
   // JavaScript is compiled after many calls, and kernels are translated when they first run.
   await timed(() => executable.run(batch), { seconds: seconds / 2, queued: 1 });
   const calls = await watch.count(() => executable.run(batch));
-  const times = { run: [] as number[], submit: [] as number[], javaScript: [] as number[] };
-  const once = async (): Promise<void> => {
-    const submitted = watch.submitMilliseconds;
-    const began = performance.now();
-    const step = executable.run(batch);
-    const returned = performance.now();
-    // Comes after what `run` itself put off until its caller goes on.
-    await Promise.resolve();
-    const idle = performance.now();
-    await step;
-    const after = performance.now() - watch.mappedAt;
-    const submit = watch.submitMilliseconds - submitted;
-    times.run.push(returned - began);
-    times.submit.push(submit);
-    times.javaScript.push(idle - began - submit + after);
-  };
+  const steady = new StepTimes(loaded);
   const thread = watchThisThread();
-  const { steps, seconds: passed } = await timed(once, { seconds, queued: 1 });
+  const measured = await timed(() => steady.run(batch), { seconds, queued: 1 });
+  const threadMilliseconds = thread() / measured.steps;
+  const changing = new StepTimes(loaded);
+  const unseen = { ...batch, wanted: new Uint32Array(0) };
+  const pair = async (): Promise<void> => {
+    await executable.run(unseen);
+    await changing.run(batch);
+  };
+  await timed(pair, { seconds, queued: 1 });
   return {
     rows,
     calls,
     dispatchesPerLayer: calls.dispatches / layerCount(program),
-    runMilliseconds: median(times.run),
-    submitMilliseconds: median(times.submit),
-    javaScriptMilliseconds: median(times.javaScript),
-    threadMilliseconds: thread() / steps,
-    stepMilliseconds: (1000 * passed) / steps,
+    runMilliseconds: median(steady.whole),
+    submitMilliseconds: median(steady.submit),
+    encodingMilliseconds: median(changing.whole.map((time, n) => time - changing.submit[n]!)),
+    rowsMilliseconds: median(steady.rows),
+    threadMilliseconds,
+    stepMilliseconds: (1000 * measured.seconds) / measured.steps,
   };
+}
+
+/** Milliseconds of steps, one after the other. */
+class StepTimes {
+  readonly whole: number[] = [];
+  readonly submit: number[] = [];
+  readonly rows: number[] = [];
+  readonly #loaded: Loaded;
+
+  constructor(loaded: Loaded) {
+    this.#loaded = loaded;
+  }
+
+  async run(batch: Batch): Promise<void> {
+    const { executable, watch } = this.#loaded;
+    const submitted = watch.submitMilliseconds;
+    const began = performance.now();
+    const step = executable.run(batch);
+    this.whole.push(performance.now() - began);
+    this.submit.push(watch.submitMilliseconds - submitted);
+    await step;
+    this.rows.push(performance.now() - watch.mappedAt);
+  }
 }
 
 async function rateOf(

@@ -18,7 +18,7 @@ export function explanation({
     candidates === 0
       ? 'Rows: all logits.'
       : `Rows: all logits, or the ${candidates} likeliest tokens, chosen on the device.`;
-  return `RWKV-7 models of random weights. ${kinds} Calls and bytes are counted at the device's own interface. Milliseconds are medians of steps that wait for one another: run, from calling it to its return, when the step is submitted; submit, of it in \`GPUQueue.submit\`, where Dawn and the driver work (in a browser another process); JavaScript, all that a step does there but \`submit\`, the commands of the next step and reading the rows included; thread, processor time of JavaScript's thread, on which Dawn in Node also waits; step, until the rows are there. Each for at least ${seconds} s, every step awaited; queued: four under way. Share: bytes of weights, state and one row of the embedding table, which a step must read, over the copy bandwidth.`;
+  return `RWKV-7 models of random weights. ${kinds} Calls and bytes are counted at the device's own interface. Milliseconds: run, from calling it to its return, when the step is submitted; submit, of it in \`GPUQueue.submit\`, where Dawn and the driver work (in a browser another process); encoding, run but submit where a step is not like the last one, so that its commands are not ready yet; rows, from their mapping until the caller has them: medians of steps that wait for one another. JavaScript's work for a step is encoding and rows, of which a steady run does most while the device works. Thread: processor time of JavaScript's thread, on which Dawn in Node also waits; step: until the rows are there. Each for at least ${seconds} s, every step awaited; queued: four under way. Share: bytes of weights, state and one row of the embedding table, which a step must read, over the copy bandwidth.`;
 }
 
 export function bandwidthLine({ copy, read, bufferBytes }: Bandwidth): string {
@@ -31,8 +31,8 @@ const named = [left('model'), left('format'), left('rows')];
 
 export function stepTable(models: readonly Measured[]): string {
   const counted = ['dispatches', 'a layer', 'pipelines', 'bind groups', 'submits', 'bytes up'];
-  const times = ['bytes back', 'run ms', 'submit ms', 'JavaScript ms', 'thread ms', 'step ms'];
-  const titles = [...counted, ...times, 'load s', 'MB', 'bytes left'];
+  const times = ['bytes back', 'run ms', 'submit ms', 'encoding ms', 'rows ms', 'thread ms'];
+  const titles = [...counted, ...times, 'step ms', 'load s', 'MB', 'bytes left'];
   const rows = models.flatMap((model) => {
     if ('failure' in model) return [[model.shape, model.format, 'failed']];
     const { shape, format, loadSeconds, bufferBytes, bytesLeft } = model;
@@ -43,7 +43,8 @@ export function stepTable(models: readonly Measured[]): string {
         ...[shape, format, step.rows, String(calls.dispatches), figure(dispatchesPerLayer)],
         ...[...counts, calls.readBytes].map(String),
         ...[step.runMilliseconds, step.submitMilliseconds].map(figure),
-        ...[step.javaScriptMilliseconds, step.threadMilliseconds].map(figure),
+        ...[step.encodingMilliseconds, step.rowsMilliseconds].map(figure),
+        figure(step.threadMilliseconds),
         ...[figure(step.stepMilliseconds), figure(loadSeconds)],
         ...[(bufferBytes / 1e6).toFixed(0), String(bytesLeft)],
       ];
