@@ -12,10 +12,17 @@ import {
   type UploadOptions,
   type Weights,
 } from '@rwkv-ts/backend';
-import { opKinds, validateLimits, validateProgram } from '@rwkv-ts/program';
+import {
+  checkBindings,
+  HandleKeeper,
+  opKinds,
+  requireLive,
+  requireOps,
+  validateLimits,
+  validateProgram,
+} from '@rwkv-ts/program';
 import type { Engine } from './engine.js';
-import { requireLive } from './errors.js';
-import { checkBindings, type CpuExecutable, NativeExecutable } from './executable.js';
+import { type CpuExecutable, NativeExecutable } from './executable.js';
 import { findNative, loadNative } from './load-native.js';
 import { Memory } from './memory.js';
 import { type NativeAddon, weightFormats } from './native.js';
@@ -89,8 +96,6 @@ export function addonInformation(): AddonInformation {
   return { version, source, instructions: addon.instructions(), packedVersion };
 }
 
-type Handle = CpuWeights | CpuStates | NativeExecutable;
-
 class NativeBackend implements CpuBackend {
   readonly specificationVersion = 'v1';
   readonly name: string;
@@ -98,12 +103,7 @@ class NativeBackend implements CpuBackend {
   readonly instructions: string;
   readonly threads: number;
   readonly #engine: Engine;
-  /** Handles to dispose of with the backend. */
-  readonly #live = new Set<Handle>();
-  /** All handles it ever made, to tell its own from another backend's. */
-  readonly #made = new WeakSet<Handle>();
-  /** Handles on the way, which the threads are still needed for. */
-  readonly #making = new Set<Promise<Handle>>();
+  readonly #handles: HandleKeeper;
   #disposal: Promise<void> | undefined;
 
   constructor(options: CpuBackendOptions, addon: NativeAddon) {
@@ -123,6 +123,7 @@ class NativeBackend implements CpuBackend {
     this.name = `cpu ${instructions}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
     const handle = addon.createEngine(instructions, threads, pin, spinMicroseconds);
     this.#engine = { addon, handle, memory: new Memory(addon, memoryLimit) };
+    this.#handles = new HandleKeeper(this.name);
   }
 
   get bytes(): number {
@@ -130,9 +131,9 @@ class NativeBackend implements CpuBackend {
   }
 
   async upload(weights: AsyncIterable<HostWeight>, options?: UploadOptions): Promise<Weights> {
-    this.#requireLive();
+    this.#handles.requireOpen();
     const sparse = options?.program ? sparseWeights(options.program) : new Set<string>();
-    const handle = this.#own(new CpuWeights(this.#engine, { sparse }));
+    const handle = this.#handles.own(new CpuWeights(this.#engine, { sparse }));
     try {
       for await (const weight of weights) await handle.add(weight);
       // The last tensor may have come before the backend was disposed of and the end of the iteration after.
@@ -145,30 +146,35 @@ class NativeBackend implements CpuBackend {
   }
 
   async createStates(specs: readonly StateSpec[], slots: number): Promise<States> {
-    this.#requireLive();
+    this.#handles.requireOpen();
     const options = { specs: structuredClone(specs), slots };
-    return this.#keep(CpuStates.create(this.#engine, options));
+    return this.#handles.keep(CpuStates.create(this.#engine, options));
   }
 
   async compile(program: Program, bindings: Bindings, limits: Limits): Promise<CpuExecutable> {
-    this.#requireLive();
-    const { weights, states } = bindings;
-    this.#requireOwn(weights);
-    if (!(states instanceof CpuStates && this.#made.has(states)))
-      this.#reject(states, 'bindings.states');
+    this.#handles.requireOpen();
+    const weights = this.#handles.require(bindings.weights, {
+      kind: CpuWeights,
+      what: 'bindings.weights',
+    });
+    const states = this.#handles.require(bindings.states, {
+      kind: CpuStates,
+      what: 'bindings.states',
+    });
     requireLive(weights.disposed, 'weights handle');
     requireLive(states.disposed, 'states handle');
     validateLimits(limits);
-    for (const [index, { kind }] of program.ops.entries()) {
-      if (!this.supports.ops.has(kind)) throw this.#unsupported(index, kind);
-    }
+    requireOps(program, { supported: this.supports.ops, name: this.name });
     validateProgram(program);
     for (const [index, op] of program.ops.entries()) {
       if ('heads' in op) this.#requireHeadSize(op, index);
     }
-    checkBindings(program, { weights, states });
+    checkBindings(program, {
+      weights: (name) => weights.get(name)?.shape,
+      states: (name) => states.spec(name)?.shape,
+    });
     const options = { program: structuredClone(program), weights, states, limits };
-    return this.#keep(NativeExecutable.create(this.#engine, options));
+    return this.#handles.keep(NativeExecutable.create(this.#engine, options));
   }
 
   async writePacked(
@@ -176,19 +182,19 @@ class NativeBackend implements CpuBackend {
     path: string,
     options: WritePackedOptions = {},
   ): Promise<void> {
-    this.#requireLive();
-    this.#requireOwn(weights, 'weights');
-    requireLive(weights.disposed, 'weights handle');
-    await writePackedFile(this.#engine, weights, { ...options, path });
+    this.#handles.requireOpen();
+    const own = this.#handles.require(weights, { kind: CpuWeights, what: 'weights' });
+    requireLive(own.disposed, 'weights handle');
+    await writePackedFile(this.#engine, own, { ...options, path });
   }
 
   async openPacked(path: string): Promise<OpenedPacked> {
-    this.#requireLive();
+    this.#handles.requireOpen();
     const requireOpen = () => {
-      this.#requireLive();
+      this.#handles.requireOpen();
     };
     let metadata: PackedMetadata = {};
-    const weights = await this.#keep(
+    const weights = await this.#handles.keep(
       openPackedFile(this.#engine, { path, requireOpen }).then((opened) => {
         ({ metadata } = opened);
         return opened.weights;
@@ -203,48 +209,10 @@ class NativeBackend implements CpuBackend {
   }
 
   async #release(): Promise<void> {
-    await Promise.all([...this.#live].map((handle) => handle[Symbol.asyncDispose]()));
-    this.#live.clear();
-    await Promise.allSettled(this.#making);
+    await this.#handles.close();
     const { addon, handle } = this.#engine;
     await addon.drainEngine(handle);
     addon.stopEngine(handle);
-  }
-
-  /** Takes over a handle that takes time to make, in which the backend may be disposed of. */
-  async #keep<Owned extends Handle>(making: Promise<Owned>): Promise<Owned> {
-    const kept = making.then(async (handle) => {
-      if (this.#disposal === undefined) return this.#own(handle);
-      await handle[Symbol.asyncDispose]();
-      this.#requireLive();
-      return handle;
-    });
-    this.#making.add(kept);
-    try {
-      return await kept;
-    } finally {
-      this.#making.delete(kept);
-    }
-  }
-
-  #own<Owned extends Handle>(handle: Owned): Owned {
-    for (const old of this.#live) if (old.disposed) this.#live.delete(old);
-    this.#live.add(handle);
-    this.#made.add(handle);
-    return handle;
-  }
-
-  #requireLive(): void {
-    requireLive(this.#disposal !== undefined, 'backend');
-  }
-
-  #requireOwn(weights: Weights, what = 'bindings.weights'): asserts weights is CpuWeights {
-    if (!(weights instanceof CpuWeights && this.#made.has(weights))) this.#reject(weights, what);
-  }
-
-  #reject(handle: unknown, what: string): never {
-    const got = handle instanceof Object ? 'a handle of another backend' : String(handle);
-    throw new TypeError(`${what} must come from this backend (${this.name}), got ${got}.`);
   }
 
   #requireHeadSize(op: Extract<Op, { readonly heads: number }>, index: number): void {
@@ -255,16 +223,6 @@ class NativeBackend implements CpuBackend {
       message: `Op ${index}, ${op.kind}, has heads of ${size} channels; ${this.name} computes at most ${maxHeadSize}.`,
       expected: maxHeadSize,
       got: size,
-    });
-  }
-
-  #unsupported(index: number, kind: string): BackendError {
-    const supported = [...this.supports.ops];
-    return new BackendError({
-      code: 'UNSUPPORTED_OP',
-      message: `Op ${index} is of the kind ${kind}; ${this.name} supports ${supported.join(', ')}.`,
-      expected: supported,
-      got: kind,
     });
   }
 }

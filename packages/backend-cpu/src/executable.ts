@@ -1,8 +1,13 @@
 import type { Batch, Executable, Limits, Program, Rows } from '@rwkv-ts/backend';
-import { type BatchContext, batchBounds, requireRow, validateBatch } from '@rwkv-ts/program';
+import {
+  type BatchContext,
+  batchBounds,
+  requireLive,
+  requireRow,
+  validateBatch,
+} from '@rwkv-ts/program';
 import { encodeProgram } from './encode/encode-program.js';
 import type { Engine } from './engine.js';
-import { programMismatch, requireLive, requireShape } from './errors.js';
 import { Holding, nativeError } from './memory.js';
 import { type NativeHandle, type OperationName, operationNames } from './native.js';
 import type { CpuStates } from './states.js';
@@ -227,24 +232,5 @@ class Transit {
       this.#counted += more;
     }
     if (whole.length > this.#spare.length) this.#spare = whole;
-  }
-}
-
-/** Checks that the handles hold what the program names, in the same shapes. */
-export function checkBindings(
-  program: Program,
-  { weights, states }: { weights: CpuWeights; states: CpuStates },
-): void {
-  const missing = (what: string, where: string) =>
-    programMismatch(what, `in the ${where} handle`, 'missing');
-  for (const { name, shape } of program.weights) {
-    const weight = weights.get(name);
-    if (!weight) throw missing(`weight ${name}`, 'weights');
-    requireShape(`weight ${name}`, { expected: shape, got: weight.shape });
-  }
-  for (const { name, shape } of program.states) {
-    const state = states.spec(name);
-    if (!state) throw missing(`state ${name}`, 'states');
-    requireShape(`state ${name}`, { expected: shape, got: state.shape });
   }
 }

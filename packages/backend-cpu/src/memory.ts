@@ -1,4 +1,5 @@
 import { BackendError } from '@rwkv-ts/backend';
+import { outOfMemory } from '@rwkv-ts/program';
 import type { NativeAddon } from './native.js';
 
 /** Counts the bytes of all live handles, tells V8 of them, and refuses to go over a limit. */
@@ -104,18 +105,4 @@ export function nativeError(cause: unknown, { what, got }: { what: string; got: 
     (cause instanceof Error && 'code' in cause && cause.code === 'OUT_OF_MEMORY');
   if (!isMemory || cause instanceof BackendError) return cause;
   return outOfMemory({ what, expected: 'what the system gives', got, cause });
-}
-
-function outOfMemory(options: {
-  what: string;
-  expected: number | string;
-  got: number;
-  cause?: unknown;
-}): BackendError {
-  const { what, expected, got } = options;
-  return new BackendError({
-    code: 'OUT_OF_MEMORY',
-    message: `${what} needs ${got} bytes; available: ${expected}.`,
-    ...options,
-  });
 }

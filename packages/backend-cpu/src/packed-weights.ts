@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { BackendError } from '@rwkv-ts/backend';
+import { requireLive } from '@rwkv-ts/program';
 import type { Engine } from './engine.js';
-import { requireLive } from './errors.js';
 import { Holding, nativeError } from './memory.js';
 import type { NativeHandle } from './native.js';
 import {

@@ -1,6 +1,6 @@
-import { BackendError, type StateSpec, type States } from '@rwkv-ts/backend';
+import type { StateSpec, States } from '@rwkv-ts/backend';
+import { checkStateSpecs, requireLive, stateInvalid } from '@rwkv-ts/program';
 import type { Engine } from './engine.js';
-import { requireLive } from './errors.js';
 import { Holding, nativeError } from './memory.js';
 import type { NativeHandle } from './native.js';
 
@@ -23,7 +23,7 @@ export class CpuStates implements States {
   #disposal: Promise<void> | undefined;
 
   static async create(engine: Engine, options: StatesOptions): Promise<CpuStates> {
-    checkSpecs(options);
+    checkStateSpecs(options.specs, options.slots);
     const { specs, slots } = options;
     const sizes = Float64Array.from(specs, ({ shape }) => countOf(shape));
     const slotSize = sizes.reduce((total, size) => total + size, 0);
@@ -141,32 +141,3 @@ function initialNumbers(specs: readonly StateSpec[]): {
 
 const countOf = (shape: readonly number[]): number =>
   shape.reduce((total, size) => total * size, 1);
-
-function checkSpecs({ specs, slots }: StatesOptions): void {
-  if (!Number.isSafeInteger(slots) || slots < 1) {
-    throw new TypeError(`The number of slots must be an integer from 1, got ${slots}.`);
-  }
-  const names = new Set<string>();
-  for (const { name, shape, initial } of specs) {
-    if (names.has(name)) throw new TypeError(`State ${name} must occur once, got it twice.`);
-    names.add(name);
-    const areSizes = shape.every((size) => Number.isSafeInteger(size) && size > 0);
-    if (shape.length === 0 || !areSizes || !Number.isSafeInteger(countOf(shape))) {
-      throw new TypeError(`State ${name} must have positive sizes, got [${shape.join(', ')}].`);
-    }
-    if (typeof initial !== 'number' && initial.length !== shape[0]) {
-      throw new TypeError(
-        `State ${name} must have ${shape[0]} initial values, got ${initial.length}.`,
-      );
-    }
-  }
-}
-
-function stateInvalid(what: string, expected: string, got: number): BackendError {
-  return new BackendError({
-    code: 'STATE_INVALID',
-    message: `The ${what} must be ${expected}, got ${got}.`,
-    expected,
-    got,
-  });
-}

@@ -1,7 +1,7 @@
 import { BackendError, type HostWeight, type WeightFormat, type Weights } from '@rwkv-ts/backend';
 import { bytesForShape, FormatsError } from '@rwkv-ts/formats';
+import { requireLive } from '@rwkv-ts/program';
 import type { Engine } from './engine.js';
-import { requireLive } from './errors.js';
 import { Holding } from './memory.js';
 import { layouts, type NativeHandle, weightFormats } from './native.js';
 

@@ -1,5 +1,9 @@
 export { isValue, opKinds, readsOf, stateOf, weightsOf, writesOf } from './access.js';
 export { activations } from './activations.js';
+export { outOfMemory, requireLive, stateInvalid } from './backend-errors.js';
+export { checkBindings, type FindShape, requireOps } from './check-bindings.js';
+export { checkStateSpecs } from './check-state-specs.js';
+export { HandleKeeper, type KeptHandle } from './handle-keeper.js';
 export { coarseKinds, lower } from './lower.js';
 export {
   type Interval,

@@ -1,7 +1,6 @@
 import {
   type Backend,
   type BackendSupports,
-  BackendError,
   type Bindings,
   type Executable,
   type HostWeight,
@@ -11,9 +10,17 @@ import {
   type WeightFormat,
   type Weights,
 } from '@rwkv-ts/backend';
-import { lower, opKinds, validateLimits, validateProgram } from '@rwkv-ts/program';
-import { requireLive } from './errors.js';
-import { checkBindings, ReferenceExecutable } from './executable.js';
+import {
+  checkBindings,
+  HandleKeeper,
+  lower,
+  opKinds,
+  requireLive,
+  requireOps,
+  validateLimits,
+  validateProgram,
+} from '@rwkv-ts/program';
+import { ReferenceExecutable } from './executable.js';
 import { JobQueue } from './job-queue.js';
 import { Memory } from './memory.js';
 import type { Precision } from './numbers.js';
@@ -64,8 +71,6 @@ export function createReferenceBackend(options: ReferenceBackendOptions = {}): R
   return new HostBackend(options);
 }
 
-type Handle = ReferenceWeights | HostStates | ReferenceExecutable;
-
 class HostBackend implements ReferenceBackend {
   readonly specificationVersion = 'v1';
   readonly name: string;
@@ -75,10 +80,7 @@ class HostBackend implements ReferenceBackend {
   readonly #chunkSize: number;
   readonly #memory: Memory;
   readonly #queue = new JobQueue();
-  /** Handles to dispose of with the backend. */
-  readonly #live = new Set<Handle>();
-  /** All handles it ever made, to tell its own from another backend's. */
-  readonly #made = new WeakSet<Handle>();
+  readonly #handles: HandleKeeper;
   #disposal: Promise<void> | undefined;
 
   constructor(options: ReferenceBackendOptions) {
@@ -100,6 +102,7 @@ class HostBackend implements ReferenceBackend {
       form === 'chunked'
         ? `reference ${precision}, chunks of ${chunkSize}`
         : `reference ${precision}`;
+    this.#handles = new HandleKeeper(this.name);
     this.supports = {
       ops: coarse ? opKinds : primitiveKinds,
       weightFormats: new Set(Object.keys(weightFormats) as WeightFormat[]),
@@ -113,8 +116,10 @@ class HostBackend implements ReferenceBackend {
   }
 
   async upload(weights: AsyncIterable<HostWeight>): Promise<Weights> {
-    this.#requireLive();
-    const handle = this.#own(new ReferenceWeights({ queue: this.#queue, memory: this.#memory }));
+    this.#handles.requireOpen();
+    const handle = this.#handles.own(
+      new ReferenceWeights({ queue: this.#queue, memory: this.#memory }),
+    );
     try {
       for await (const weight of weights) handle.add(weight, this.supports.weightFormats);
       // The last tensor may have come before the backend was disposed of and the end of the iteration after.
@@ -127,29 +132,31 @@ class HostBackend implements ReferenceBackend {
   }
 
   async createStates(specs: readonly StateSpec[], slots: number): Promise<ReferenceStates> {
-    this.#requireLive();
+    this.#handles.requireOpen();
     const options = { precision: this.#precision, queue: this.#queue, memory: this.#memory };
-    return this.#own(new HostStates({ ...options, specs: structuredClone(specs), slots }));
+    return this.#handles.own(new HostStates({ ...options, specs: structuredClone(specs), slots }));
   }
 
   async compile(program: Program, bindings: Bindings, limits: Limits): Promise<Executable> {
-    this.#requireLive();
-    const { weights, states } = bindings;
-    if (!(weights instanceof ReferenceWeights && this.#made.has(weights))) {
-      this.#reject(weights, 'weights');
-    }
-    if (!(states instanceof HostStates && this.#made.has(states))) {
-      this.#reject(states, 'states');
-    }
+    this.#handles.requireOpen();
+    const weights = this.#handles.require(bindings.weights, {
+      kind: ReferenceWeights,
+      what: 'bindings.weights',
+    });
+    const states = this.#handles.require(bindings.states, {
+      kind: HostStates,
+      what: 'bindings.states',
+    });
     requireLive(weights.disposed, 'weights handle');
     requireLive(states.disposed, 'states handle');
     validateLimits(limits);
-    for (const [index, { kind }] of program.ops.entries()) {
-      if (!this.supports.ops.has(kind)) throw this.#unsupported(index, kind);
-    }
+    requireOps(program, { supported: this.supports.ops, name: this.name });
     validateProgram(program);
-    checkBindings(program, { weights, states });
-    return this.#own(
+    checkBindings(program, {
+      weights: (name) => weights.get(name)?.shape,
+      states: (name) => states.block(name)?.spec.shape,
+    });
+    return this.#handles.own(
       new ReferenceExecutable({
         program: lower(structuredClone(program), primitiveKinds),
         weights,
@@ -165,38 +172,8 @@ class HostBackend implements ReferenceBackend {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    this.#disposal ??= Promise.all(
-      [...this.#live].map((handle) => handle[Symbol.asyncDispose]()),
-    ).then(() => {
-      this.#live.clear();
-    });
+    this.#disposal ??= this.#handles.close();
     return this.#disposal;
-  }
-
-  #own<Owned extends Handle>(handle: Owned): Owned {
-    for (const old of this.#live) if (old.disposed) this.#live.delete(old);
-    this.#live.add(handle);
-    this.#made.add(handle);
-    return handle;
-  }
-
-  #requireLive(): void {
-    requireLive(this.#disposal !== undefined, 'backend');
-  }
-
-  #reject(handle: unknown, what: string): never {
-    const got = handle instanceof Object ? 'a handle of another backend' : String(handle);
-    throw new TypeError(`bindings.${what} must come from this backend (${this.name}), got ${got}.`);
-  }
-
-  #unsupported(index: number, kind: string): BackendError {
-    const supported = [...this.supports.ops];
-    return new BackendError({
-      code: 'UNSUPPORTED_OP',
-      message: `Op ${index} is of the kind ${kind}; ${this.name} supports ${supported.join(', ')}. Pass the program through lower() first.`,
-      expected: supported,
-      got: kind,
-    });
   }
 }
 

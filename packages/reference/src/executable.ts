@@ -1,6 +1,5 @@
 import {
   type Batch,
-  BackendError,
   type Executable,
   type Limits,
   type PrimitiveOp,
@@ -12,11 +11,11 @@ import {
   type BatchContext,
   batchBounds,
   planMemory,
+  requireLive,
   requireRow,
   validateBatch,
 } from '@rwkv-ts/program';
 import { activationFunctions } from './activation.js';
-import { requireLive } from './errors.js';
 import type { JobQueue } from './job-queue.js';
 import { Holding, type Memory } from './memory.js';
 import {
@@ -178,41 +177,11 @@ function createContext(
   };
 }
 
-/** Checks that the handles hold what the program names, in the same shapes. */
-export function checkBindings(
-  program: Program,
-  { weights, states }: { weights: ReferenceWeights; states: HostStates },
-): void {
-  for (const { name, shape } of program.weights) {
-    checkShape(`weight ${name}`, shape, boundWeight(weights, name).shape);
-  }
-  for (const { name, shape } of program.states) {
-    checkShape(`state ${name}`, shape, boundState(states, name).spec.shape);
-  }
-}
-
+/** What `checkBindings` has seen in the handle. */
 function boundWeight(weights: ReferenceWeights, name: string): DecodedWeight {
-  const weight = weights.get(name);
-  if (weight) return weight;
-  throw mismatch(`weight ${name}`, 'in the weights handle', 'missing');
+  return weights.get(name)!;
 }
 
 function boundState(states: HostStates, name: string): StateBlock {
-  const block = states.block(name);
-  if (block) return block;
-  throw mismatch(`state ${name}`, 'in the states handle', 'missing');
-}
-
-function checkShape(what: string, expected: readonly number[], got: readonly number[]): void {
-  if (expected.length === got.length && expected.every((size, axis) => size === got[axis])) return;
-  throw mismatch(what, `[${expected.join(', ')}]`, `[${got.join(', ')}]`);
-}
-
-function mismatch(what: string, expected: string, got: string): BackendError {
-  return new BackendError({
-    code: 'PROGRAM_INVALID',
-    message: `The ${what} must be ${expected}, got ${got}.`,
-    expected,
-    got,
-  });
+  return states.block(name)!;
 }

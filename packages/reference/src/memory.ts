@@ -1,4 +1,4 @@
-import { BackendError } from '@rwkv-ts/backend';
+import { outOfMemory } from '@rwkv-ts/program';
 
 /** Counts the bytes of all live handles and refuses to go over a limit. */
 export class Memory {
@@ -63,18 +63,4 @@ export class Holding {
     this.#memory.release(this.#bytes);
     this.#bytes = 0;
   }
-}
-
-function outOfMemory(options: {
-  what: string;
-  expected: number | string;
-  got: number;
-  cause?: unknown;
-}): BackendError {
-  const { what, expected, got } = options;
-  return new BackendError({
-    code: 'OUT_OF_MEMORY',
-    message: `${what} needs ${got} bytes; available: ${expected}.`,
-    ...options,
-  });
 }

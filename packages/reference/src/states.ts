@@ -1,15 +1,8 @@
-import { BackendError, type StateSpec, type States } from '@rwkv-ts/backend';
-import { requireLive } from './errors.js';
+import type { StateSpec, States } from '@rwkv-ts/backend';
+import { checkStateSpecs, requireLive, stateInvalid } from '@rwkv-ts/program';
 import type { JobQueue } from './job-queue.js';
 import { Holding, type Memory } from './memory.js';
-import {
-  bytesPerNumber,
-  checkedCount,
-  countOf,
-  createNumbers,
-  type Numbers,
-  type Precision,
-} from './numbers.js';
+import { bytesPerNumber, countOf, createNumbers, type Numbers, type Precision } from './numbers.js';
 
 /** One spec's numbers for all slots: [slots, ...shape]. */
 export interface StateBlock {
@@ -47,7 +40,7 @@ export class HostStates implements ReferenceStates {
   #disposal: Promise<void> | undefined;
 
   constructor({ specs, slots, precision, queue, memory }: StatesOptions) {
-    checkSpecs(specs, slots);
+    checkStateSpecs(specs, slots);
     this.slots = slots;
     this.#queue = queue;
     this.#holding = new Holding(memory);
@@ -164,34 +157,6 @@ export class HostStates implements ReferenceStates {
         const start = slot * size + index * row;
         values.fill(number, start, start + row);
       }
-    }
-  }
-}
-
-function stateInvalid(what: string, expected: string, got: number | string): BackendError {
-  return new BackendError({
-    code: 'STATE_INVALID',
-    message: `The ${what} must be ${expected}, got ${got}.`,
-    expected,
-    got,
-  });
-}
-
-function checkSpecs(specs: readonly StateSpec[], slots: number): void {
-  if (!Number.isSafeInteger(slots) || slots < 1) {
-    throw new TypeError(`The number of slots must be an integer from 1, got ${slots}.`);
-  }
-  const names = new Set<string>();
-  for (const { name, shape, initial } of specs) {
-    if (names.has(name)) throw new TypeError(`State ${name} must occur once, got it twice.`);
-    names.add(name);
-    if (checkedCount(shape) === 0) {
-      throw new TypeError(`State ${name} must have positive sizes, got [${shape.join(', ')}].`);
-    }
-    if (typeof initial !== 'number' && initial.length !== shape[0]) {
-      throw new TypeError(
-        `State ${name} must have ${shape[0]} initial values, got ${initial.length}.`,
-      );
     }
   }
 }

@@ -1,6 +1,6 @@
 import { BackendError, type HostWeight, type WeightFormat, type Weights } from '@rwkv-ts/backend';
+import { requireLive } from '@rwkv-ts/program';
 import { decodeWeight } from './decode-weight.js';
-import { requireLive } from './errors.js';
 import type { JobQueue } from './job-queue.js';
 import { Holding, type Memory } from './memory.js';
 
