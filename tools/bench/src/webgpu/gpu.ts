@@ -6,6 +6,8 @@ export interface WatchedAdapter {
   /** To be given to a backend: an adapter gives one device. */
   readonly adapter: GPUAdapter;
   readonly name: string;
+  /** Whether it computes on the processor, so that its times say nothing of a GPU's. */
+  readonly isProcessor: boolean;
   /** Of the device, once it was asked for. */
   readonly watch: () => DeviceWatch;
 }
@@ -37,7 +39,9 @@ export function adapterFinder(toggles: readonly string[]): AdapterFinder {
           return device;
         },
       } as GPUAdapter;
-      return { adapter, name: nameOf(found.info), watch: () => watch! };
+      const { info } = found;
+      const isProcessor = info.isFallbackAdapter;
+      return { adapter, name: nameOf(info), isProcessor, watch: () => watch! };
     },
   };
 }

@@ -4,7 +4,7 @@ import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Bandwidth, measureBandwidth } from './bandwidth.js';
-import { type AdapterFinder, adapterFinder } from './gpu.js';
+import { type AdapterFinder, adapterFinder, type WatchedAdapter } from './gpu.js';
 import { measureModel, type Subject } from './measure.js';
 import { type Options, readOptions, usage, UsageError } from './options.js';
 import {
@@ -38,13 +38,20 @@ interface Report {
 
 async function main(options: Options): Promise<void> {
   const finder = adapterFinder(options.dawn);
-  const { name } = await finder.find();
+  const adapter = await finder.find();
   const reports = { speed: reportSpeed, soak: reportSoak };
   const { title, file, text, data } = await reports[options.command](options, finder);
-  const report = `# ${title}\n\n${surroundings(name)}\n\n${text}\n`;
+  const report = `# ${title}\n\n${surroundings(adapter)}\n\n${text}\n`;
   console.log(report);
   if (options.json !== undefined) {
-    const about = { adapter: name, cpu: processor(), cores: cpus().length, node: process.version };
+    const { name, isProcessor } = adapter;
+    const about = {
+      adapter: name,
+      isProcessor,
+      cpu: processor(),
+      cores: cpus().length,
+      node: process.version,
+    };
     const settings = { ...options, date: new Date().toISOString() };
     writeFileSync(options.json, JSON.stringify({ about, settings, ...data }, undefined, 1));
   }
@@ -57,7 +64,7 @@ function processor(): string {
   return cpus()[0]?.model.trim() ?? 'unknown processor';
 }
 
-function surroundings(adapter: string): string {
+function surroundings({ name, isProcessor }: WatchedAdapter): string {
   const load = (loadavg()[0] ?? 0).toFixed(1);
   const given = process.argv.slice(2);
   // What only says where output goes is left out.
@@ -66,7 +73,10 @@ function surroundings(adapter: string): string {
   );
   const command = ['node tools/bench/dist/webgpu.js', ...words];
   const host = `${processor()}, ${cpus().length} cores, load average ${load} at the end`;
-  return `Adapter: **${adapter}**. ${host}; Node ${process.version}; ${new Date().toISOString().slice(0, 10)}; \`${command.join(' ')}\`.`;
+  const kind = isProcessor
+    ? ', a driver for processors: counts hold for every device, times for none but this one'
+    : '';
+  return `Adapter: **${name}**${kind}. ${host}; Node ${process.version}; ${new Date().toISOString().slice(0, 10)}; \`${command.join(' ')}\`.`;
 }
 
 async function reportSpeed(options: Options, finder: AdapterFinder): Promise<Report> {
