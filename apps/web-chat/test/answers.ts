@@ -86,14 +86,29 @@ export function answers(site: () => Site): void {
       expect(messages[3]).toBe(messages[1]);
     });
 
+    it('that this browser cannot keep is told, and the notice covers nothing that is needed', async () => {
+      await chat.page.evaluate(() => {
+        IDBObjectStore.prototype.put = () => {
+          throw new DOMException('no room', 'QuotaExceededError');
+        };
+      });
+      await chat.send('And this');
+      await chat.written(6);
+      const notice = chat.page.locator('.notice');
+      await notice.waitFor();
+      expect(await notice.innerText()).toMatch(/“Hello” is not kept.*Save this one as a file/s);
+      // A click that something else would get does not come through.
+      await chat.field().fill('again');
+      await chat.button('Send', chat.pane()).click({ trial: true });
+      await chat.field().fill('');
+      await chat.button('Dismiss').click();
+      await notice.waitFor({ state: 'detached' });
+    });
+
     it('is reached by its place in the outline, by who wrote it', async () => {
       const who = chat.pane().getByRole('article');
-      expect(await who.evaluateAll((all) => all.map((one) => one.ariaLabel))).toEqual([
-        'You',
-        'Model',
-        'You',
-        'Model',
-      ]);
+      const said = await who.evaluateAll((all) => all.map((one) => one.ariaLabel).join(', '));
+      expect(said).toBe('You, Model, You, Model, You, Model');
     });
   });
 }

@@ -5,7 +5,6 @@ import { type ChatActions, createChatActions, titleOf } from './chat-actions.js'
 import { type Library, LibraryError, type LibraryErrorCode } from './library.js';
 import type { Memory } from './memory.js';
 import { type ModelActions, createModelActions } from './model-actions.js';
-import { defaultSettings, isPreset, samplingOf, withPreset } from './settings.js';
 import { type AppStore, createAppStore } from './store.js';
 import type { Conversation, Kept } from './types.js';
 
@@ -365,27 +364,6 @@ describe('models', () => {
     releases[0]!();
     await first;
     expect(store.getState().model).toMatchObject({ kind: 'ready', info: { name: 'a/second' } });
-  });
-});
-
-describe('settings', () => {
-  it('start with the preset that fits, every number of it', () => {
-    expect(defaultSettings(info, 'chat')).toMatchObject({
-      temperature: 1,
-      topP: 0.3,
-      presencePenalty: 0.5,
-      frequencyPenalty: 0.5,
-      penaltyDecay: 0.996,
-      minP: 0,
-      topK: 0,
-    });
-    expect(samplingOf('bytes')).toMatchObject({ temperature: 0.8, minP: 0.2, topP: 1 });
-  });
-
-  it('know whether they were changed by hand', () => {
-    const settings = withPreset(defaultSettings(info, 'chat'), 'creative');
-    expect(isPreset(settings)).toBe(true);
-    expect(isPreset({ ...settings, topP: 0.81 })).toBe(false);
   });
 });
 

@@ -34,7 +34,7 @@ function pick(options: object): Partial<Sampling> {
 }
 
 /** What a new conversation starts with. */
-export function defaultSettings(info: ModelInfo, mode: Mode): TurnSettings {
+export function defaultSettings(info: Pick<ModelInfo, 'presets'>, mode: Mode): TurnSettings {
   const preset = info.presets[mode];
   return {
     preset,

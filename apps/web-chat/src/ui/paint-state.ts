@@ -14,6 +14,17 @@ export function gridOf({ layers, heads }: Pick<StatePicture, 'layers' | 'heads'>
   return { columns: heads, rows: layers };
 }
 
+/** In points. */
+export function sizeOf(
+  picture: Pick<StatePicture, 'layers' | 'heads' | 'width' | 'height'>,
+): Readonly<Record<'width' | 'height', number>> {
+  const { columns, rows } = gridOf(picture);
+  return {
+    width: columns * (picture.width + gap) - gap,
+    height: rows * (picture.height + gap) - gap,
+  };
+}
+
 /** The tile under a place, given as shares of width and height. */
 export function tileAt(
   { layers, heads }: Pick<StatePicture, 'layers' | 'heads'>,
@@ -26,9 +37,8 @@ export function tileAt(
 
 export function paintState(canvas: HTMLCanvasElement, picture: StatePicture): void {
   const { layers, heads, width, height, pixels } = picture;
-  const { columns, rows } = gridOf(picture);
-  canvas.width = columns * (width + gap) - gap;
-  canvas.height = rows * (height + gap) - gap;
+  const { columns } = gridOf(picture);
+  Object.assign(canvas, sizeOf(picture));
   const context = canvas.getContext('2d');
   if (context === null) return;
   const table = colorTable(canvas);

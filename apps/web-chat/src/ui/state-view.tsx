@@ -1,9 +1,9 @@
 /** A conversation's whole memory as a picture: rows are layers, columns heads. */
-import { type PointerEvent, useEffect, useRef, useState } from 'react';
+import { type CSSProperties, type PointerEvent, useEffect, useRef, useState } from 'react';
 import type { ModelInfo, StatePicture } from '../protocol/messages.js';
 import { useAppState } from './app-context.js';
 import { formatBytes } from '../format.js';
-import { paintState, tileAt } from './paint-state.js';
+import { paintState, sizeOf, tileAt } from './paint-state.js';
 
 export function StateView({ info }: { readonly info: ModelInfo }) {
   const picture = useAppState((state) => state.picture);
@@ -43,6 +43,7 @@ function StateCanvas({ picture }: { readonly picture: StatePicture }) {
     };
   }, [picture]);
   const { layers, heads, tile, strength } = picture;
+  const size = sizeOf(picture);
   const point = (event: PointerEvent<HTMLCanvasElement>): void => {
     const box = event.currentTarget.getBoundingClientRect();
     const place = {
@@ -60,6 +61,7 @@ function StateCanvas({ picture }: { readonly picture: StatePicture }) {
       <canvas
         ref={canvas}
         className="state-canvas"
+        style={{ '--shape': size.width / size.height } as CSSProperties}
         role="img"
         aria-label={`State of ${layers} layers with ${heads} heads of ${tile} numbers. Strongest: layer ${Math.floor(strongest / heads)}, head ${strongest % heads}.`}
         onPointerMove={point}

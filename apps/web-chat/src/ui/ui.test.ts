@@ -3,7 +3,7 @@ import { renderToStaticMarkup } from 'react-dom/server';
 import { describe, expect, it } from 'vitest';
 import { formatBytes, formatDay, formatSpeed } from '../format.js';
 import { Markdown } from './markdown.js';
-import { gridOf, tileAt } from './paint-state.js';
+import { gridOf, sizeOf, tileAt } from './paint-state.js';
 
 const html = (text: string): string => renderToStaticMarkup(createElement(Markdown, { text }));
 
@@ -66,5 +66,9 @@ describe('the picture of a state', () => {
     expect(tileAt(picture, { x: 0, y: 0 })).toEqual({ layer: 0, head: 0 });
     expect(tileAt(picture, { x: 1, y: 1 })).toEqual({ layer: 23, head: 31 });
     expect(tileAt(picture, { x: 0.5, y: 0.5 })).toEqual({ layer: 12, head: 16 });
+    expect(sizeOf({ ...picture, width: 16, height: 8 })).toEqual({
+      width: 32 * 18 - 2,
+      height: 24 * 10 - 2,
+    });
   });
 });

@@ -49,9 +49,11 @@ export async function load(
       { config, ...(worldTokens && { worldTokens }) },
       { file: vocabulary, cache, network: { ...network, signal } },
     );
-    const finishing = { phase: 'finish', done: 0, total: 0 } as const;
+    // What is left when all shaders are made: nobody says how long that takes.
+    let phase: 'compile' | 'finish' = 'compile';
     opened = await openBackend((done, total) => {
-      onProgress(done === total ? finishing : { phase: 'compile', done, total });
+      if (done === total) phase = 'finish';
+      onProgress(phase === 'finish' ? { phase, done: 0, total: 0 } : { phase, done, total });
     });
     const { backend } = opened;
     const model = await loadModel(named.bytes, {
@@ -60,8 +62,8 @@ export async function load(
       tokenizer,
       slots,
       signal,
-      onProgress: ({ phase, done, total }) => {
-        onProgress(phase === 'compile' ? finishing : { phase, done, total });
+      onProgress: (progress) => {
+        onProgress(progress.phase === 'compile' ? { phase, done: 0, total: 0 } : progress);
       },
     });
     const heads = config.version === '4' ? undefined : config.heads;
