@@ -18,6 +18,7 @@ import {
   opKinds,
   requireLive,
   requireOps,
+  sparseWeights,
   validateLimits,
   validateProgram,
 } from '@rwkv-ts/program';
@@ -29,7 +30,6 @@ import { type NativeAddon, weightFormats } from './native.js';
 import { type CpuBackendOptions, resolveOptions } from './options.js';
 import type { PackedMetadata } from './packed-file.js';
 import { openPackedFile, writePackedFile, type WritePackedOptions } from './packed-weights.js';
-import { sparseWeights } from './sparse-weights.js';
 import { CpuStates } from './states.js';
 import { CpuWeights } from './weights.js';
 

@@ -290,9 +290,9 @@ async function parameterDispatch(
   const { weights, placed, part, index, words, buffers } = parts;
   const { weight, form, repeat } = placed.parameter;
   const stored = weights.get(weight)!;
-  const { format, columns } = stored;
+  const { format, columns, layout } = stored;
   const { firstRow, rows, page } = stored.parts[part]!;
-  const shader = parameterShader(format);
+  const shader = parameterShader(format, layout);
   const { pipeline } = await engine.context.choose([shader]);
   const matrix = matrixValues(stored, part);
   const start = (index * uniformBytes) / 4;

@@ -10,9 +10,10 @@ import {
   type Program,
   type States,
   type StateSpec,
+  type UploadOptions,
   type Weights,
 } from '@rwkv-ts/backend';
-import { opKinds, validateLimits, validateProgram } from '@rwkv-ts/program';
+import { opKinds, sparseWeights, validateLimits, validateProgram } from '@rwkv-ts/program';
 import { checkBindings } from './bindings.js';
 import { deviceContext, type Fallback } from './device/device-context.js';
 import { type GpuFinder, openDevice, type OpenedDevice } from './device/open-device.js';
@@ -64,6 +65,7 @@ class GpuBackend implements WebGpuBackend {
     embeddings: true,
   };
   readonly #opened: OpenedDevice;
+  readonly #sparse: boolean;
   readonly #engine: Engine;
   /** Handles to dispose of with the backend. */
   readonly #live = new Set<Handle>();
@@ -76,6 +78,7 @@ class GpuBackend implements WebGpuBackend {
   constructor(options: WebGpuBackendOptions, opened: OpenedDevice) {
     const { device, tier, description, halves } = opened;
     this.#opened = opened;
+    this.#sparse = (options.sparseColumns ?? 'auto') === 'auto';
     this.tier = tier;
     this.name = `webgpu ${tier}, ${description}`;
     const { maxStorageBufferBindingSize, maxBufferSize } = device.limits;
@@ -102,10 +105,12 @@ class GpuBackend implements WebGpuBackend {
     return [...this.#engine.context.fallbacks.values()];
   }
 
-  async upload(weights: AsyncIterable<HostWeight>): Promise<Weights> {
+  async upload(weights: AsyncIterable<HostWeight>, options?: UploadOptions): Promise<Weights> {
     this.#requireLive();
     this.#engine.context.requireSound();
-    const handle = this.#own(new WebGpuWeights(this.#engine));
+    const program = this.#sparse ? options?.program : undefined;
+    const columns = program ? sparseWeights(program) : new Set<string>();
+    const handle = this.#own(new WebGpuWeights(this.#engine, { columns }));
     try {
       for await (const weight of weights) await handle.add(weight);
       // The last tensor may have come before the backend was disposed of and the end of the iteration after.

@@ -28,6 +28,11 @@ export interface WebGpuBackendOptions {
   readonly tier?: WebGpuTier | 'auto';
   /** Default `never`. Where WGSL has no such products, or they come out wrong, there are none. */
   readonly integerProducts?: IntegerProducts;
+  /**
+   * `auto`, the default: where `upload` is told the program, plain matrices that only meet what relu² leaves lie so that a
+   * step of one row reads no column of them that meets a zero.
+   */
+  readonly sparseColumns?: 'auto' | 'never';
   /** Bytes that all handles together may hold. Default no limit but the device's. */
   readonly memoryLimit?: number;
   /** The largest part of a weight that one binding covers. Default the device's limit; less is for tests. */
@@ -47,6 +52,10 @@ export function checkOptions(options: WebGpuBackendOptions): void {
   const { integerProducts = 'never' } = options;
   if (!integers.includes(integerProducts)) {
     throw new TypeError(`integerProducts must be ${integers.join(', ')}, got ${integerProducts}.`);
+  }
+  const { sparseColumns = 'auto' } = options;
+  if (!['auto', 'never'].includes(sparseColumns)) {
+    throw new TypeError(`sparseColumns must be auto, never, got ${sparseColumns}.`);
   }
   if (typeof memoryLimit !== 'number' || !(memoryLimit >= 0)) {
     throw new TypeError(`memoryLimit must be a number of bytes, got ${String(memoryLimit)}.`);

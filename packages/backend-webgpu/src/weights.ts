@@ -4,9 +4,16 @@ import type { MatrixShape } from './encode/graph.js';
 import { outOfMemory, requireLive } from './errors.js';
 import type { Engine } from './engine.js';
 import { Holding } from './memory.js';
-import { cutParts, rowWords, weightFormats } from './weights/layout.js';
+import {
+  cutParts,
+  formatLayouts,
+  type MatrixLayout,
+  panelRows,
+  rowWords,
+  weightFormats,
+} from './weights/layout.js';
 import { type PagedPart, Pages } from './weights/pages.js';
-import { isRegionAlready, repackRows } from './weights/repack.js';
+import { isRegionAlready, repackColumns, repackRows } from './weights/repack.js';
 
 /** One weight in device memory; vectors are matrices of one row. */
 export interface StoredWeight extends MatrixShape {
@@ -25,13 +32,16 @@ export class WebGpuWeights implements Weights {
   readonly #holding: Holding;
   readonly #pages: Pages;
   readonly #weights = new Map<string, StoredWeight>();
+  readonly #columns: ReadonlySet<string>;
   #disposal: Promise<void> | undefined;
   #adding: Promise<unknown> = Promise.resolve();
   #queued = 0;
   #sliceStart = 0;
 
-  constructor(engine: Engine) {
+  /** `columns`: names of the matrices that had better lie in columns. */
+  constructor(engine: Engine, { columns }: { readonly columns: ReadonlySet<string> }) {
     this.#engine = engine;
+    this.#columns = columns;
     this.#holding = new Holding(engine.memory);
     const { context, maxBindingBytes: limit } = engine;
     this.#pages = new Pages(context, { holding: this.#holding, limit });
@@ -71,7 +81,12 @@ export class WebGpuWeights implements Weights {
     const { rows, columns } = this.#check(weight);
     const { name, shape, format } = weight;
     const { context, maxBindingBytes } = this.#engine;
-    const parts = cutParts(format, { rows, columns }, maxBindingBytes);
+    const cut = (each: MatrixLayout) =>
+      cutParts(format, { rows, columns, layout: each }, maxBindingBytes);
+    const hasBlocks = formatLayouts[format].scales !== 'none';
+    const panels = hasBlocks || !this.#columns.has(name) ? [] : cut('columns');
+    const layout: MatrixLayout = panels.length > 0 ? 'columns' : 'rows';
+    const parts = panels.length > 0 ? panels : cut('rows');
     const what = `Weight ${name}`;
     if (parts.length === 0) {
       const words = rowWords(format, columns);
@@ -86,12 +101,12 @@ export class WebGpuWeights implements Weights {
     for (const part of parts) {
       const own = await this.#pages.place(part, what);
       requireLive(this.disposed, 'weights handle');
-      await this.#fill(own, { weight, columns });
+      await this.#fill(own, { weight, columns, layout });
       placed.push(own);
     }
     requireLive(this.disposed, 'weights handle');
     context.requireSound();
-    this.#weights.set(name, { shape: [...shape], format, rows, columns, parts: placed });
+    this.#weights.set(name, { shape: [...shape], format, rows, columns, layout, parts: placed });
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -109,17 +124,21 @@ export class WebGpuWeights implements Weights {
   /** In pieces, between which the event loop turns and the queue's own copies go. */
   async #fill(
     { page: { buffer }, offset, firstRow, rows, highsAt, scalesAt }: PagedPart,
-    { weight, columns }: { weight: HostWeight; columns: number },
+    { weight, columns, layout }: { weight: HostWeight; columns: number; layout: MatrixLayout },
   ): Promise<void> {
     const { format, bytes, shape } = weight;
     const { queue } = this.#engine.context.device;
     const rowBytes = bytesForShape(format, shape) / (shape.reduce((a, b) => a * b, 1) / columns);
     const words = rowWords(format, columns);
-    const step = Math.max(1, Math.floor(pieceBytes / rowBytes));
+    const unit = layout === 'columns' ? panelRows : 1;
+    const step = unit * Math.max(1, Math.floor(pieceBytes / rowBytes / unit));
     for (let row = 0; row < rows; row += step) {
       const count = Math.min(step, rows - row);
       const first = firstRow + row;
-      if (isRegionAlready(format, columns)) {
+      if (layout === 'columns') {
+        const panels = repackColumns({ format, columns }, { bytes, firstRow: first, count });
+        queue.writeBuffer(buffer, offset + 4 * row * words.quants, panels);
+      } else if (isRegionAlready(format, columns)) {
         const piece = bytes.subarray(first * rowBytes, (first + count) * rowBytes);
         queue.writeBuffer(buffer, offset + row * rowBytes, unshared(piece));
       } else {

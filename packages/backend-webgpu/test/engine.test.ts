@@ -158,13 +158,14 @@ describe.skipIf(!adapter)(`on ${adapter ? 'the adapter' : missing}`, () => {
       const whole = await open(measure, tiny);
       const needs = { weights: whole.weights.bytes, states: whole.states.bytes };
       await using small = await create({ memoryLimit: needs.weights - 1 });
-      const refused = await failure(small.upload(handOver(tiny.weights)));
+      const { program } = tiny;
+      const refused = await failure(small.upload(handOver(tiny.weights), { program }));
       expect(refused['code']).toBe('OUT_OF_MEMORY');
       expect(refused['got'] as number).toBeGreaterThan(refused['expected'] as number);
       expect(small.bytes).toBe(0);
 
       await using exact = await create({ memoryLimit: needs.weights + needs.states });
-      const weights = await exact.upload(handOver(tiny.weights));
+      const weights = await exact.upload(handOver(tiny.weights), { program });
       const tooMany = await failure(exact.createStates(tiny.program.states, 9));
       expect(tooMany['code']).toBe('OUT_OF_MEMORY');
       expect(exact.bytes).toBe(needs.weights);

@@ -2,10 +2,13 @@
 import type { WeightFormat } from '@rwkv-ts/backend';
 import { describe, expect, test, vi } from 'vitest';
 import { deviceContext } from '../src/device/device-context.js';
+import { embedShader } from '../src/kernels/embed.js';
+import { linearColumnsShader } from '../src/kernels/linear-columns.js';
 import { linearTileIntegersShader } from '../src/kernels/linear-tile-integers.js';
 import { linearTileShader } from '../src/kernels/linear-tile.js';
 import { linearVectorShader } from '../src/kernels/linear-vector.js';
 import { type Halves, hasHalves } from '../src/kernels/weight-formats.js';
+import { parameterShader } from '../src/kernels/parameter.js';
 import type { Shader } from '../src/kernels/shader.js';
 import { wkv7Shader } from '../src/kernels/wkv7.js';
 import { weightFormats } from '../src/weights/layout.js';
@@ -49,6 +52,36 @@ describe.skipIf(!adapter)(`on ${adapter ? 'the adapter' : missing}`, () => {
       expect(await own.works(linearVectorShader(options))).toBe(true);
     }
     expect(await own.works(linearTileIntegersShader({ format, halves: 'exact' }))).toBe(true);
+  });
+
+  test.each(['f32', 'f16', 'bf16'] as const)('products of %s in columns', async (format) => {
+    const own = await context();
+    const layout = 'columns';
+    for (const halves of ways(format)) {
+      for (const tokens of [1, 4] as const) {
+        expect(await own.works(linearColumnsShader({ format, halves, tokens }))).toBe(true);
+      }
+      expect(await own.works(linearTileShader({ format, halves, layout }))).toBe(true);
+    }
+    const rows = { format, halves: 'exact', layout, tokens: 4, subgroups: false } as const;
+    expect(await own.works(linearVectorShader(rows))).toBe(true);
+    expect(await own.works(embedShader(format, layout))).toBe(true);
+    expect(await own.works(parameterShader(format, layout))).toBe(true);
+  });
+
+  test('mistakes in columns are found', async () => {
+    const own = await context();
+    const [one, four] = ([1, 4] as const).map((tokens) =>
+      linearColumnsShader({ format: 'f16', halves: 'exact', tokens }),
+    ) as [Shader, Shader];
+    const tile = linearTileShader({ format: 'f16', halves: 'exact', layout: 'columns' });
+    const bad = [
+      spoil(one, 'x[e] != 0.0', 'x[e] > 0.0'),
+      spoil(one, 'i < (lane >> 4u)', 'i <= (lane >> 4u)'),
+      spoil(four, 'own[n][3]', 'own[n][2]'),
+      spoil(tile, 'eight_rows + 1u] = w.b', 'eight_rows + 1u] = w.a'),
+    ];
+    for (const each of bad) expect(await own.works(each)).toBe(false);
   });
 
   test.each(['q4_1', 'q6_k'] as const)('mistakes in integers of %s are found', async (format) => {

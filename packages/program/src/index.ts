@@ -13,6 +13,7 @@ export {
   planMemory,
 } from './plan-memory.js';
 export { printProgram } from './print-program.js';
+export { sparseWeights } from './sparse-weights.js';
 export { type BatchContext, batchBounds, requireRow, validateBatch } from './validate-batch.js';
 export { validateLimits } from './validate-limits.js';
 export { validateProgram } from './validate-program.js';

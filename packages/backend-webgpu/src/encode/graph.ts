@@ -10,7 +10,7 @@ import type {
 } from '@rwkv-ts/backend';
 import { isValue } from '@rwkv-ts/program';
 import type { Shader } from '../kernels/shader.js';
-import { formatLayouts } from '../weights/layout.js';
+import { formatLayouts, type MatrixLayout } from '../weights/layout.js';
 import type { PagedPart } from '../weights/pages.js';
 
 /** Rows of activations, one per token or wanted token; written by one node. */
@@ -47,6 +47,7 @@ export interface MatrixShape {
   readonly format: WeightFormat;
   readonly rows: number;
   readonly columns: number;
+  readonly layout: MatrixLayout;
   readonly parts: readonly PagedPart[];
 }
 

@@ -83,7 +83,7 @@ const encoders: Encoders = {
       };
       graph.add({
         rows: 'T',
-        shader: embedShader(format),
+        shader: embedShader(format, shape.layout),
         groups: Math.ceil(columns / 512),
         values: { ...values, takes_vectors: Number(op.by === 'input') },
         writes: ['out'],

@@ -2,6 +2,7 @@
 import type { Limits, WeightFormat } from '@rwkv-ts/backend';
 import type { KernelFeatures } from '../engine.js';
 import { groupCount, linearParts, mostJobs, tileSize } from '../kernels/linear.js';
+import { columnsGroup, linearColumnsShader } from '../kernels/linear-columns.js';
 import { linearTileIntegersShader } from '../kernels/linear-tile-integers.js';
 import { linearTileShader } from '../kernels/linear-tile.js';
 import {
@@ -22,6 +23,7 @@ import {
   type Draft,
   isJob,
   type LinearJob,
+  type MatrixShape,
   matrixValues,
   type Node,
   padded,
@@ -58,7 +60,7 @@ function together(jobs: readonly LinearJob[]): LinearJob[][] {
   const groups = new Map<Page, Map<string, LinearJob[][]>>();
   for (const job of jobs) {
     const { page } = job.shape.parts[job.matrix.part]!;
-    const key = `${job.rows} ${job.shape.format}`;
+    const key = `${job.rows} ${job.shape.format} ${job.shape.layout}`;
     const byPage = groups.get(page) ?? new Map<string, LinearJob[][]>();
     groups.set(page, byPage);
     const lists = byPage.get(key) ?? [];
@@ -82,7 +84,7 @@ function linearNode(
   return {
     kind: 'linear',
     rows,
-    variants: variantsOf({ format: shape.format, quads, most, features }),
+    variants: variantsOf({ shape, quads, most, features }),
     values: {
       rows: rowsWord(rows),
       jobs_count: jobs.length,
@@ -106,27 +108,39 @@ function quadsOf({ shape, matrix }: LinearJob): number {
 }
 
 function variantsOf(parts: {
-  readonly format: WeightFormat;
+  readonly shape: Pick<MatrixShape, 'format' | 'layout'>;
   readonly quads: readonly number[];
   readonly most: number;
   readonly features: KernelFeatures;
 }): Variant[] {
-  const { format, quads, most, features } = parts;
+  const { quads, most, features } = parts;
+  const { format, layout } = parts.shape;
   const groups = (unit: number) => groupCount(quads, unit);
   const halves = halvesOf(format, features);
   const vectors = (tokens: number, integers: boolean): Candidate[] =>
     (features.subgroups ? [true, false] : [false]).flatMap((subgroups) =>
       halves.map((each) => ({
-        shader: linearVectorShader({ format, halves: each, tokens, subgroups, integers }),
+        shader: linearVectorShader({ format, halves: each, layout, tokens, subgroups, integers }),
         groups: groups(vectorGroup[subgroups ? 'subgroups' : 'plain'].quads),
         rowsPerGroup: tokens,
         rowsFirst: true,
       })),
     );
+  const sparse = (tokens: 1 | 4): Candidate[] =>
+    halves.map((each) => ({
+      shader: linearColumnsShader({ format, halves: each, tokens }),
+      groups: groups(columnsGroup),
+      rowsPerGroup: tokens,
+      rowsFirst: true,
+    }));
   const forms = vectorRows.filter((_, index) => index === 0 || most > vectorRows[index - 1]!);
   const variants = forms.map((tokens): Variant => {
     const integers = multipliesIntegers(format, features, 'few') ? vectors(tokens, true) : [];
-    const shaders = [...integers, ...vectors(tokens, false)];
+    // Rows of a matrix in columns can be read, though slowly.
+    const shaders =
+      layout === 'columns'
+        ? [...sparse(tokens), vectors(tokens, false).at(-1)!]
+        : [...integers, ...vectors(tokens, false)];
     return { mostRows: tokens === vectorRows.at(-1) ? mostVectorRows : tokens, shaders };
   });
   if (most <= mostVectorRows) return variants;
@@ -136,7 +150,7 @@ function variantsOf(parts: {
   ];
   const tiles = makers.flatMap((make) =>
     halves.map((each) => ({
-      shader: make({ format, halves: each }),
+      shader: make({ format, halves: each, layout }),
       groups: groups(tileSize / 4),
       rowsPerGroup: tileSize,
       rowsFirst: true,

@@ -1,15 +1,16 @@
 import type { WeightFormat } from '@rwkv-ts/backend';
 import { type SelfTest, testHeader, TestMemory } from './self-test.js';
+import type { MatrixLayout } from '../weights/layout.js';
 import { matrixFieldsOf, testColumns, testPage } from './self-test-page.js';
 import { headerWords } from './shader.js';
 
 /** A table in two parts, and one row that the batch gives itself. */
-export function embedSelfTest(format: WeightFormat): SelfTest {
+export function embedSelfTest(format: WeightFormat, layout: MatrixLayout): SelfTest {
   const width = testColumns(format);
   const rows = [3, 4];
   const tokens = Uint32Array.of(6, 0, 2, 3, 5);
   const memory = new TestMemory({ rows: tokens.length, seed: 27 });
-  const page = testPage(format, { columns: width, rows, numbers: memory.draw(7 * width) });
+  const page = testPage(format, { layout, columns: width, rows, numbers: memory.draw(7 * width) });
   const [first, second] = page.matrices as [(typeof page.matrices)[0], (typeof page.matrices)[0]];
   const embeddings = { at: Uint32Array.of(3), vectors: memory.draw(width) };
   const out = memory.out(width, (row, column) => {

@@ -1,4 +1,5 @@
 import type { WeightFormat } from '@rwkv-ts/backend';
+import type { MatrixLayout } from '../weights/layout.js';
 import { embedSelfTest } from './embed.self-test.js';
 import { createShader, entryArguments, rowOfGroup, type Shader } from './shader.js';
 import { matrixFields, matrixLoader, matrixStorage, nodeMatrix } from './weight-formats.js';
@@ -9,10 +10,10 @@ import { matrixFields, matrixLoader, matrixStorage, nodeMatrix } from './weight-
  * the first one writes the embedding vectors.
  * Limits: rows of 33,553,920 numbers.
  */
-export const embedShader = (format: WeightFormat): Shader =>
+export const embedShader = (format: WeightFormat, layout: MatrixLayout = 'rows'): Shader =>
   createShader({
-    test: () => embedSelfTest(format),
-    label: `embed ${format}`,
+    test: () => embedSelfTest(format, layout),
+    label: `embed ${format}${layout === 'rows' ? '' : ', columns'}`,
     element: 'vec4f',
     fields: {
       rows: 'u32',
@@ -24,7 +25,7 @@ export const embedShader = (format: WeightFormat): Shader =>
       ...matrixFields,
     },
     storages: [matrixStorage(format)],
-    body: `${matrixLoader(format, 'exact')}
+    body: `${matrixLoader(format, { halves: 'exact', layout })}
 fn vector_number(start: u32, column: u32) -> f32 {
   return select(0.0, bitcast<f32>(header[start + min(column, node.width - 1u)]), column < node.width);
 }

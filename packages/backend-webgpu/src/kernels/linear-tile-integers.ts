@@ -16,7 +16,7 @@ import { linearSelfTest } from './linear.self-test.js';
 import { createShader, entryArguments, type Shader } from './shader.js';
 import { scalesInBlock } from './weight-integers.js';
 
-export function linearTileIntegersShader(options: Omit<LinearShaderOptions, 'integers'>): Shader {
+export function linearTileIntegersShader(options: LinearShaderOptions): Shader {
   const { format } = options;
   const { parts, functions, directives, suffix } = linearShaderParts({
     ...options,

@@ -13,7 +13,7 @@ import { linearSelfTest } from './linear.self-test.js';
 import { createShader, entryArguments, type Shader } from './shader.js';
 
 export function linearTileShader(options: LinearShaderOptions): Shader {
-  const { format } = options;
+  const { format, layout = 'rows' } = options;
   const { parts, functions, directives, suffix } = linearShaderParts(options);
   return createShader({
     ...parts,
@@ -21,6 +21,7 @@ export function linearTileShader(options: LinearShaderOptions): Shader {
     test: () =>
       linearSelfTest(format, {
         tokens: tileSize + 3,
+        layout,
         groupsOf: (quads) => [2, groupCount(quads, tileSize / 4), 1],
       }),
     label: `linear ${format}, tile${suffix}`,
@@ -49,20 +50,7 @@ fn main(${entryArguments}) {
         x = transpose(mat4x4f(arena[own_x.x + at], arena[own_x.y + at], arena[own_x.z + at], arena[own_x.w + at]));
       } else { x = mat4x4f(); }
       for (var k = 0u; k < 4u; k++) { tile_x[k4 * 64u + 16u * k + column_quad] = x[k]; }
-    } else if (lane < 192u) {
-      let part = (lane - 128u) >> 4u;
-      // Beyond the last granule x is 0, so it does not matter which one stands in.
-      let granule = min(g + part, m.granules - 1u);
-      var w: array<Eight, 4>;
-      for (var i = 0u; i < 4u; i++) {
-        w[i] = load8(m, own_rows[i], granule);
-      }
-      for (var k = 0u; k < 4u; k++) {
-        let slot = part * 128u + 16u * k + column_quad;
-        tile_w[slot] = vec4f(w[0].a[k], w[1].a[k], w[2].a[k], w[3].a[k]);
-        tile_w[slot + 64u] = vec4f(w[0].b[k], w[1].b[k], w[2].b[k], w[3].b[k]);
-      }
-    }
+    ${layout === 'rows' ? loadRows : loadColumns}
     workgroupBarrier();
     for (var k = 0u; k < 32u; k++) {
       let w = tile_w[k * 16u + column_quad];
@@ -83,3 +71,32 @@ fn main(${entryArguments}) {
 }`,
   });
 }
+
+/** 64 lanes take the four rows of a quad each. */
+const loadRows = `} else if (lane < 192u) {
+      let part = (lane - 128u) >> 4u;
+      // Beyond the last granule x is 0, so it does not matter which one stands in.
+      let granule = min(g + part, m.granules - 1u);
+      var w: array<Eight, 4>;
+      for (var i = 0u; i < 4u; i++) {
+        w[i] = load8(m, own_rows[i], granule);
+      }
+      for (var k = 0u; k < 4u; k++) {
+        let slot = part * 128u + 16u * k + column_quad;
+        tile_w[slot] = vec4f(w[0].a[k], w[1].a[k], w[2].a[k], w[3].a[k]);
+        tile_w[slot + 64u] = vec4f(w[0].b[k], w[1].b[k], w[2].b[k], w[3].b[k]);
+      }
+    }`;
+
+/** 128 lanes take two times eight rows of a column each; rows beyond the panels do not matter, nor columns, where x is 0. */
+const loadColumns = `} else {
+      let last = ((node.jobs[place.job].count + 31u) >> 5u) * 4u - 1u;
+      for (var i = 0u; i < 2u; i++) {
+        let own = lane - 128u + 128u * i;
+        let k = own >> 3u;
+        let eight_rows = own & 7u;
+        let w = column8(m, min(place.index * 8u + eight_rows, last), min(8u * g + k, 8u * m.granules - 1u));
+        tile_w[k * 16u + 2u * eight_rows] = w.a;
+        tile_w[k * 16u + 2u * eight_rows + 1u] = w.b;
+      }
+    }`;

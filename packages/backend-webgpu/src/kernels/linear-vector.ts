@@ -16,7 +16,7 @@ import { createShader, entryArguments, type Shader } from './shader.js';
 /** Lanes of a group, and quads of rows that a group covers. */
 export const vectorGroup = { plain: { lanes: 128, quads: 2 }, subgroups: { lanes: 128, quads: 4 } };
 /** Rows of x that are met by one reading of the matrix: the forms that are built. */
-export const vectorRows = [1, 4];
+export const vectorRows = [1, 4] as const;
 /** From more rows of x on, tiles are better: these kernels read the matrix for every four. */
 export const mostVectorRows = 16;
 
@@ -92,7 +92,7 @@ export interface VectorShaderOptions extends LinearShaderOptions {
 }
 
 export function linearVectorShader(options: VectorShaderOptions): Shader {
-  const { format, tokens, subgroups, integers = false } = options;
+  const { format, tokens, subgroups, integers = false, layout = 'rows' } = options;
   const { parts, functions, directives, suffix } = linearShaderParts(options);
   const unit = vectorGroup[subgroups ? 'subgroups' : 'plain'].quads;
   if (subgroups) directives.push('enable subgroups;', 'diagnostic(off, subgroup_uniformity);');
@@ -103,6 +103,7 @@ export function linearVectorShader(options: VectorShaderOptions): Shader {
       linearSelfTest(format, {
         tokens: tokens + 1,
         integers,
+        layout,
         groupsOf: (quads) => [2, groupCount(quads, unit), 1],
       }),
     label: `linear ${format}, vector of ${tokens}${subgroups ? ', subgroups' : ''}${suffix}`,

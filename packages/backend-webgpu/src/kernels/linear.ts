@@ -11,6 +11,7 @@
  * Limits: 65,535 groups along x; 16 KiB of shared memory.
  */
 import type { WeightFormat } from '@rwkv-ts/backend';
+import type { MatrixLayout } from '../weights/layout.js';
 import { mathFunctions } from './math.js';
 import type { FieldLayout } from './shader.js';
 import { type Halves, matrixFields, matrixLoader, matrixStorage } from './weight-formats.js';
@@ -89,6 +90,8 @@ export interface LinearShaderOptions {
   readonly halves: Halves;
   /** Multiplies integers: x comes rounded, from quantise.ts. For formats with blocks. */
   readonly integers?: boolean;
+  /** How W lies; default in rows. */
+  readonly layout?: MatrixLayout;
 }
 
 /** Rows with integers in them are read as words, whose bits mean nothing as numbers. */
@@ -102,7 +105,8 @@ fn store4(at: u32, value: vec4f) { arena[at] = bitcast<vec4u>(value); }`,
 };
 
 /** What the kernels have in common, and the end of their labels. */
-export function linearShaderParts({ format, halves, integers = false }: LinearShaderOptions) {
+export function linearShaderParts(options: LinearShaderOptions) {
+  const { format, halves, integers = false, layout = 'rows' } = options;
   const jobs = range(mostJobs).flatMap((job) =>
     Object.entries(jobFields).map(([name, kind]) => [`${name}_${job}`, kind] as const),
   );
@@ -111,7 +115,9 @@ export function linearShaderParts({ format, halves, integers = false }: LinearSh
     ...(halves === 'native' ? ['enable f16;'] : []),
     ...(integers ? ['requires packed_4x8_integer_dot_product;'] : []),
   ];
-  const loader = integers ? integerLoader(format, halves) : matrixLoader(format, halves);
+  const loader = integers
+    ? integerLoader(format, halves)
+    : matrixLoader(format, { halves, layout });
   return {
     parts: {
       element: 'vec4f' as const,
@@ -122,7 +128,7 @@ export function linearShaderParts({ format, halves, integers = false }: LinearSh
     },
     directives,
     functions: `${mathFunctions}${loader}${integers ? access.words : access.numbers}${finish}`,
-    suffix: `${integers ? ', integers' : ''}${halfLabels[halves]}`,
+    suffix: `${layout === 'rows' ? '' : ', columns'}${integers ? ', integers' : ''}${halfLabels[halves]}`,
   };
 }
 

@@ -1,13 +1,19 @@
 import type { Activation, WeightFormat } from '@rwkv-ts/backend';
 import { activationCode, activationCodes, activationFormulas } from './math.js';
 import { type SelfTest, testHeader, TestMemory } from './self-test.js';
+import type { MatrixLayout } from '../weights/layout.js';
 import { matrixFieldsOf, testColumns, testPage } from './self-test-page.js';
 
 /** Two rows in every form, the first time as they are and the others with each number twice. */
-export function parameterSelfTest(format: WeightFormat): SelfTest {
+export function parameterSelfTest(format: WeightFormat, layout: MatrixLayout): SelfTest {
   const width = testColumns(format);
   const memory = new TestMemory({ rows: 1, seed: 29 });
-  const page = testPage(format, { columns: width, rows: [2], numbers: memory.draw(2 * width) });
+  const page = testPage(format, {
+    layout,
+    columns: width,
+    rows: [2],
+    numbers: memory.draw(2 * width),
+  });
   const [matrix] = page.matrices as [(typeof page.matrices)[0]];
   const nodes = activationCodes.map((form: Activation | undefined, index) => {
     const repeat = index === 0 ? 1 : 2;

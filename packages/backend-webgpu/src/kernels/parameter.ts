@@ -1,4 +1,5 @@
 import type { WeightFormat } from '@rwkv-ts/backend';
+import type { MatrixLayout } from '../weights/layout.js';
 import { mathFunctions } from './math.js';
 import { parameterSelfTest } from './parameter.self-test.js';
 import { createShader, entryArguments, rowOfGroup, type Shader } from './shader.js';
@@ -10,10 +11,10 @@ import { matrixFields, matrixLoader, matrixStorage, nodeMatrix } from './weight-
  * numbers of a row; the batch header is one word, the rows of the weight's part.
  * Limits: rows of 33,553,920 numbers.
  */
-export const parameterShader = (format: WeightFormat): Shader =>
+export const parameterShader = (format: WeightFormat, layout: MatrixLayout = 'rows'): Shader =>
   createShader({
-    test: () => parameterSelfTest(format),
-    label: `parameter ${format}`,
+    test: () => parameterSelfTest(format, layout),
+    label: `parameter ${format}${layout === 'rows' ? '' : ', columns'}`,
     element: 'f32',
     fields: {
       width: 'u32',
@@ -24,7 +25,7 @@ export const parameterShader = (format: WeightFormat): Shader =>
       ...matrixFields,
     },
     storages: [matrixStorage(format)],
-    body: `${mathFunctions}${matrixLoader(format, 'exact')}
+    body: `${mathFunctions}${matrixLoader(format, { halves: 'exact', layout })}
 @compute @workgroup_size(64)
 fn main(${entryArguments}) {
   let row = ${rowOfGroup};

@@ -1,8 +1,8 @@
 /** Matrices of self-tests in one page, as weights lie in theirs. */
 import type { WeightFormat } from '@rwkv-ts/backend';
 import { decode, encode } from '@rwkv-ts/formats';
-import { formatLayouts, rowWords } from '../weights/layout.js';
-import { repackRows } from '../weights/repack.js';
+import { formatLayouts, type MatrixLayout, rowWords } from '../weights/layout.js';
+import { repackColumns, repackRows } from '../weights/repack.js';
 
 export interface TestMatrix {
   readonly base: number;
@@ -22,11 +22,12 @@ export function testPage(
   format: WeightFormat,
   parts: {
     readonly columns: number;
+    readonly layout?: MatrixLayout;
     readonly rows: readonly number[];
     readonly numbers: Float32Array<ArrayBuffer>;
   },
 ): TestPage {
-  const { columns, rows, numbers } = parts;
+  const { columns, layout = 'rows', rows, numbers } = parts;
   const bytes = encode(format, numbers);
   const decoded = decode(format, bytes);
   const rowBytes = (bytes.length / numbers.length) * columns;
@@ -37,8 +38,12 @@ export function testPage(
   for (const count of rows) {
     while (all.length % 64 !== 0) all.push(0);
     const start = all.length;
-    const regions = repackRows({ format, columns, rowBytes }, { bytes, firstRow, count });
-    all.push(...regions.quants, ...regions.highs, ...regions.scales);
+    const part = { bytes, firstRow, count };
+    if (layout === 'columns') all.push(...repackColumns({ format, columns }, part));
+    else {
+      const regions = repackRows({ format, columns, rowBytes }, part);
+      all.push(...regions.quants, ...regions.highs, ...regions.scales);
+    }
     const first = firstRow * columns;
     matrices.push({
       base: start / (formatLayouts[format].element === 'u32' ? 1 : 4),

@@ -3,7 +3,7 @@
  * matrix that begins, in its page, where `m` says. `m` also has how many granules a row takes.
  */
 import type { WeightFormat } from '@rwkv-ts/backend';
-import { formatLayouts, type ScaleLayout } from '../weights/layout.js';
+import { formatLayouts, type MatrixLayout, type ScaleLayout } from '../weights/layout.js';
 import type { FieldLayout, Storage } from './shader.js';
 
 /** Of a node's matrix: where it and its regions begin in the page (elements, words, words), and granules of a row. */
@@ -112,42 +112,74 @@ export const formatFunctions = (halves: Halves): string => `${common}${halfReade
 export const hasHalves = (format: WeightFormat): boolean =>
   format === 'f16' || formatLayouts[format].scales !== 'none';
 
-/** `load8` for matrices of one format. */
-export const matrixLoader = (format: WeightFormat, halves: Halves): string =>
-  `${formatFunctions(halves)}\n${format === 'f16' ? halfLoaders[halves] : loader(format)}`;
+/** `load8` for matrices of one format; in columns also `column8(m, row8, column)`, eight rows' numbers of a column. */
+export function matrixLoader(
+  format: WeightFormat,
+  { halves, layout = 'rows' }: { readonly halves: Halves; readonly layout?: MatrixLayout },
+): string {
+  const functions = formatFunctions(halves);
+  if (formatLayouts[format].scales !== 'none') return `${functions}${loader(format)}`;
+  return `${functions}${plainEight(format, halves)}${layout === 'rows' ? rowReader(format) : columnReader(format)}`;
+}
 
-/** Of f16. */
-const halfLoader = (...quads: readonly [string, string]): string => `
-fn load8(m: Matrix, row: u32, granule: u32) -> Eight {
-  let w = matrix[m.base + row * m.granules + granule];
-  return Eight(${quads.join(', ')});
+/** Eight numbers in a row, from an element of the page on. */
+function plainEight(format: WeightFormat, halves: Halves): string {
+  const quads = format === 'f16' ? halfQuads[halves] : 'even.x, odd.x, even.y, odd.y';
+  if (format === 'f32') {
+    return `
+fn eight(at: u32) -> Eight { return Eight(matrix[at], matrix[at + 1u]); }`;
+  }
+  if (format === 'f16') {
+    return `
+fn eight(at: u32) -> Eight {
+  let w = matrix[at];
+  return Eight(${quads});
 }`;
-const halfLoaders: { readonly [H in Halves]: string } = {
-  native: halfLoader('vec4f(bitcast<vec4<f16>>(w.xy))', 'vec4f(bitcast<vec4<f16>>(w.zw))'),
-  unpacked: halfLoader(
-    'vec4f(unpack2x16float(w.x), unpack2x16float(w.y))',
-    'vec4f(unpack2x16float(w.z), unpack2x16float(w.w))',
-  ),
-  exact: halfLoader(
-    'vec4f(half(w.x & 0xffffu), half(w.x >> 16u), half(w.y & 0xffffu), half(w.y >> 16u))',
-    'vec4f(half(w.z & 0xffffu), half(w.z >> 16u), half(w.w & 0xffffu), half(w.w >> 16u))',
-  ),
+  }
+  return `
+fn eight(at: u32) -> Eight {
+  let w = matrix[at];
+  let even = bitcast<vec4f>(w << vec4u(16u));
+  let odd = bitcast<vec4f>(w & vec4u(0xffff0000u));
+  return Eight(vec4f(${quads}), vec4f(even.z, odd.z, even.w, odd.w));
+}`;
+}
+
+const halfQuads: { readonly [H in Halves]: string } = {
+  native: 'vec4f(bitcast<vec4<f16>>(w.xy)), vec4f(bitcast<vec4<f16>>(w.zw))',
+  unpacked: `vec4f(unpack2x16float(w.x), unpack2x16float(w.y)),
+    vec4f(unpack2x16float(w.z), unpack2x16float(w.w))`,
+  exact: `vec4f(half(w.x & 0xffffu), half(w.x >> 16u), half(w.y & 0xffffu), half(w.y >> 16u)),
+    vec4f(half(w.z & 0xffffu), half(w.z >> 16u), half(w.w & 0xffffu), half(w.w >> 16u))`,
 };
+
+/** Elements of eight numbers. */
+const elementsOf = (format: WeightFormat): string => (format === 'f32' ? '2u * ' : '');
+
+const rowReader = (format: WeightFormat): string => `
+fn load8(m: Matrix, row: u32, granule: u32) -> Eight {
+  return eight(m.base + ${elementsOf(format)}(row * m.granules + granule));
+}`;
+
+/** Rows of a matrix in columns are put together number by number: for what has no kernel of its own. */
+const columnReader = (format: WeightFormat): string => `
+fn column8(m: Matrix, row8: u32, column: u32) -> Eight {
+  return eight(m.base + ${elementsOf(format)}(((row8 >> 2u) * 8u * m.granules + column) * 4u + (row8 & 3u)));
+}
+fn load8(m: Matrix, row: u32, granule: u32) -> Eight {
+  var numbers = array<f32, 8>();
+  for (var i = 0u; i < 8u; i++) {
+    let all = column8(m, row >> 3u, 8u * granule + i);
+    numbers[i] = select(all.a, all.b, (row & 4u) != 0u)[row & 3u];
+  }
+  return Eight(vec4f(numbers[0], numbers[1], numbers[2], numbers[3]), vec4f(numbers[4], numbers[5], numbers[6], numbers[7]));
+}`;
 
 function loader(format: WeightFormat): string {
   const { bits, highBits, scales, zero } = formatLayouts[format];
   const matrix = 'matrix';
   const at = 'row * m.granules + granule';
   const head = `fn load8(m: Matrix, row: u32, granule: u32) -> Eight {`;
-  if (format === 'f32') {
-    return `${head} let at = m.base + 2u * (${at}); return Eight(${matrix}[at], ${matrix}[at + 1u]); }`;
-  }
-  if (format === 'bf16') {
-    return `${head} let w = ${matrix}[m.base + ${at}];
-  let even = bitcast<vec4f>(w << vec4u(16u));
-  let odd = bitcast<vec4f>(w & vec4u(0xffff0000u));
-  return Eight(vec4f(even.x, odd.x, even.y, odd.y), vec4f(even.z, odd.z, even.w, odd.w)); }`;
-  }
   const quants =
     bits === 8
       ? `let at8 = m.base + 2u * (${at});

@@ -7,6 +7,10 @@
  * - highs: the fifth bits, one word for 32 numbers, or the fifth and sixth bits, one word for 16;
  * - scales: as `scales` below says.
  *
+ * A plain matrix that is multiplied by vectors of mostly zeros lies in **columns** instead: in panels of 32 rows, filled up
+ * with zeros, each of which has the 32 numbers of its first column, then those of the second, up to a multiple of eight
+ * columns. What is multiplied by zero need not be read, and neighbouring lanes still read what lies together.
+ *
  * Large matrices lie in several buffers (**parts**), cut between rows, because a binding has a limit.
  */
 import type { WeightFormat } from '@rwkv-ts/backend';
@@ -43,6 +47,11 @@ export const formatLayouts: { readonly [F in WeightFormat]: FormatLayout } = {
   q5_k: { element: 'u32', bits: 4, highBits: 1, scales: 'k', zero: 0 },
   q6_k: { element: 'u32', bits: 4, highBits: 2, scales: 'six', zero: 32 },
 };
+
+export type MatrixLayout = 'rows' | 'columns';
+
+/** Of a panel of a matrix in columns. */
+export const panelRows = 32;
 
 export const weightFormats = Object.keys(formatLayouts) as readonly WeightFormat[];
 
@@ -81,22 +90,29 @@ export interface PartLayout {
 
 /**
  * Cuts a matrix so that no part is larger than `limit` bytes; parts begin at multiples of 8 rows, as results are written
- * in eights. Empty when not even 8 rows fit.
+ * in eights, or of panels. Empty when not even so many rows fit.
  */
 export function cutParts(
   format: WeightFormat,
-  { rows, columns }: { readonly rows: number; readonly columns: number },
+  {
+    rows,
+    columns,
+    layout,
+  }: { readonly rows: number; readonly columns: number; readonly layout: MatrixLayout },
   limit: number,
 ): PartLayout[] {
   const words = rowWords(format, columns);
   const rowBytes = 4 * (words.quants + words.highs + words.scales);
-  const whole = rows * rowBytes <= limit;
-  const most = whole ? rows : Math.floor(limit / rowBytes / 8) * 8;
+  const unit = layout === 'columns' ? panelRows : 8;
+  const stored = (count: number) =>
+    layout === 'columns' ? Math.ceil(count / panelRows) * panelRows : count;
+  const whole = stored(rows) * rowBytes <= limit;
+  const most = whole ? rows : Math.floor(limit / rowBytes / unit) * unit;
   const parts: PartLayout[] = [];
   if (most === 0) return parts;
   for (let firstRow = 0; firstRow < rows; firstRow += most) {
     const count = Math.min(most, rows - firstRow);
-    const highsAt = count * words.quants;
+    const highsAt = stored(count) * words.quants;
     const scalesAt = highsAt + count * words.highs;
     parts.push({
       firstRow,

@@ -1,6 +1,6 @@
 /** From a format's bytes, block by block, to the regions of layout.ts. */
 import type { WeightFormat } from '@rwkv-ts/backend';
-import { formatLayouts, type RowWords, rowWords } from './layout.js';
+import { formatLayouts, panelRows, type RowWords, rowWords } from './layout.js';
 
 /** Words of consecutive rows, region by region. */
 export interface RepackedRows {
@@ -149,6 +149,27 @@ const rowRepackers: { readonly [F in WeightFormat]: RepackRow } = {
 /** True where the file's bytes are the region itself. */
 export function isRegionAlready(format: WeightFormat, columns: number): boolean {
   return formatLayouts[format].bits >= 16 && columns % 8 === 0;
+}
+
+/** `count` rows from `firstRow`, where a panel begins, of a plain matrix, as the panels of columns they become. */
+export function repackColumns(
+  { format, columns }: { format: WeightFormat; columns: number },
+  { bytes, firstRow, count }: { bytes: Uint8Array; firstRow: number; count: number },
+): Uint32Array<ArrayBuffer> {
+  const Numbers = formatLayouts[format].bits === 32 ? Uint32Array : Uint16Array;
+  const size = Numbers.BYTES_PER_ELEMENT;
+  const own = bytes.slice(firstRow * columns * size, (firstRow + count) * columns * size);
+  const from = new Numbers(own.buffer);
+  const padded = Math.ceil(columns / 8) * 8;
+  const panels = Math.ceil(count / panelRows);
+  const words = new Uint32Array((panels * panelRows * padded * size) / 4);
+  const to = new Numbers(words.buffer);
+  for (let row = 0; row < count; row++) {
+    const panel = Math.floor(row / panelRows) * panelRows * padded;
+    let at = panel + (row % panelRows);
+    for (let n = row * columns; n < (row + 1) * columns; n++, at += panelRows) to[at] = from[n]!;
+  }
+  return words;
 }
 
 /** `count` rows from `firstRow` on. */

@@ -1,6 +1,7 @@
 import { buildProgram, type RwkvConfig } from '@rwkv-ts/model';
-import { coarseKinds, lower, opKinds } from '@rwkv-ts/program';
 import { expect, test } from 'vitest';
+import { opKinds } from './access.js';
+import { coarseKinds, lower } from './lower.js';
 import { sparseWeights } from './sparse-weights.js';
 
 const common = {

@@ -1,10 +1,10 @@
 /** Which matrices are multiplied by vectors that are mostly zero. */
 import type { Op, Program, Value } from '@rwkv-ts/backend';
-import { weightsOf } from '@rwkv-ts/program';
+import { weightsOf } from './access.js';
 
 /**
  * The matrices whose every use is a product with what relu² left: RWKV's second channel-mix matrix, alone or with a factor
- * in between (v7a). They are packed so that the columns of zeros need not be read.
+ * in between (v7a). A backend may lay them out so that the columns of zeros need not be read.
  */
 export function sparseWeights({ ops }: Program): Set<string> {
   const sparse = new Set<number>();
