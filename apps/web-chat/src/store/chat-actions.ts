@@ -167,6 +167,13 @@ export function createChatActions(parts: Parts) {
       await client.ask('stop', { id });
     });
 
+  /** Stops a turn on its way, and waits until what it came to is kept. */
+  async function settle(id: string): Promise<void> {
+    if (!running.has(id)) return;
+    await stop(id);
+    await running.get(id);
+  }
+
   async function send(id: string, text: string): Promise<void> {
     const conversation = find(id);
     if (conversation === undefined || conversation.live !== undefined) return;
@@ -225,6 +232,9 @@ export function createChatActions(parts: Parts) {
     },
     send,
     stop,
+    async settleAll(): Promise<void> {
+      await Promise.all([...running.keys()].map(settle));
+    },
     async regenerate(id: string): Promise<void> {
       const conversation = find(id);
       if (conversation === undefined || conversation.live !== undefined) return;
@@ -281,10 +291,7 @@ export function createChatActions(parts: Parts) {
     },
     /** Closes the pane. What was said stays in the list, and what is being written as far as it got. */
     async close(id: string): Promise<void> {
-      if (running.has(id)) {
-        await stop(id);
-        await running.get(id);
-      }
+      await settle(id);
       store.setState(({ conversations, panes, focused, watched, picture }) => {
         const left = panes.filter((pane) => pane !== id);
         return {

@@ -16,8 +16,18 @@ export function createModelActions(
 ) {
   let loads = 0;
 
+  function isWriting(): boolean {
+    const { model, conversations } = store.getState();
+    return model.kind === 'ready' && Object.values(conversations).some(({ live }) => live);
+  }
+
   async function load(request: LoadRequest): Promise<boolean> {
     const mine = ++loads;
+    // Another model ends what is being written; as far as it got it is kept.
+    if (isWriting()) {
+      await chat.settleAll();
+      if (mine !== loads) return false;
+    }
     // A model that is loaded again, after its device was lost, finds its conversations as they were last kept.
     const open = store.getState().panes;
     store.setState({
