@@ -67,7 +67,7 @@ const meetIntegers = {
 const partialSums = (tokens: number, { load, x, meet }: typeof meetNumbers): string => `
 fn partial(job: u32, quad: u32, first_row: u32, last_row: u32, start: u32, step: u32) -> array<vec4f, ${tokens}> {
   let m = matrix_of(job);
-  var sums: array<vec4f, ${tokens}>;
+  var sums = array<vec4f, ${tokens}>();
   let most = node.jobs[job].count - 1u;
   let r0 = min(4u * quad, most);
   let r1 = min(4u * quad + 1u, most);

@@ -81,7 +81,7 @@ fn state_at(at: u32, quad: u32) -> vec4f {
   ${
     wholeQuads
       ? 'return state[at + quad];'
-      : `var four: vec4f;
+      : `var four = vec4f();
   for (var n = 0u; n < 4u; n++) { if (4u * quad + n < ${size}u) { four[n] = state[at + 4u * quad + n]; } }
   return four;`
   }
