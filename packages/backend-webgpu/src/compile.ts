@@ -1,6 +1,6 @@
 /** From a program to pipelines, bind groups and buffers, once; a step then only encodes. */
 import type { Limits, Program, Value } from '@rwkv-ts/backend';
-import { batchBounds } from '@rwkv-ts/program';
+import { batchBounds, requireLive } from '@rwkv-ts/program';
 import { bufferUsage, uniformBytes } from './device/constants.js';
 import type { ChosenShader } from './device/device-context.js';
 import { encodeOp } from './encode/ops.js';
@@ -9,7 +9,6 @@ import { type Buffer, type Candidate, Graph, matrixValues, type Node } from './e
 import { fieldValues, place, type PlacedParameter, type Placement } from './encode/place.js';
 import { schedule } from './encode/schedule.js';
 import type { Engine, KernelFeatures } from './engine.js';
-import { requireLive } from './errors.js';
 import { headerSize } from './header.js';
 import { activationCode } from './kernels/math.js';
 import { parameterShader } from './kernels/parameter.js';

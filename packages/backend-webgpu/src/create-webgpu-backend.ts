@@ -13,12 +13,19 @@ import {
   type UploadOptions,
   type Weights,
 } from '@rwkv-ts/backend';
-import { opKinds, sparseWeights, validateLimits, validateProgram } from '@rwkv-ts/program';
-import { checkBindings } from './bindings.js';
+import {
+  checkBindings,
+  HandleKeeper,
+  opKinds,
+  requireLive,
+  requireOps,
+  sparseWeights,
+  validateLimits,
+  validateProgram,
+} from '@rwkv-ts/program';
 import { deviceContext, type Fallback } from './device/device-context.js';
 import { type GpuFinder, openDevice, type OpenedDevice } from './device/open-device.js';
 import type { Engine } from './engine.js';
-import { requireLive } from './errors.js';
 import { WebGpuExecutable } from './executable.js';
 import { mostMixes } from './kernels/shift-mix.js';
 import { topKChunk } from './kernels/top-k.js';
@@ -52,8 +59,6 @@ export function backendCreator(finder: GpuFinder): CreateWebGpuBackend {
   };
 }
 
-type Handle = WebGpuWeights | WebGpuStates | WebGpuExecutable;
-
 class GpuBackend implements WebGpuBackend {
   readonly specificationVersion = 'v1';
   readonly name: string;
@@ -67,12 +72,7 @@ class GpuBackend implements WebGpuBackend {
   readonly #opened: OpenedDevice;
   readonly #sparse: boolean;
   readonly #engine: Engine;
-  /** Handles to dispose of with the backend. */
-  readonly #live = new Set<Handle>();
-  /** All handles it ever made, to tell its own from another backend's. */
-  readonly #made = new WeakSet<Handle>();
-  /** Handles on their way, which disposal waits for. */
-  readonly #making = new Set<Promise<Handle>>();
+  readonly #handles: HandleKeeper;
   #disposal: Promise<void> | undefined;
 
   constructor(options: WebGpuBackendOptions, opened: OpenedDevice) {
@@ -81,6 +81,7 @@ class GpuBackend implements WebGpuBackend {
     this.#sparse = (options.sparseColumns ?? 'auto') === 'auto';
     this.tier = tier;
     this.name = `webgpu ${tier}, ${description}`;
+    this.#handles = new HandleKeeper(this.name);
     const { maxStorageBufferBindingSize, maxBufferSize } = device.limits;
     const { maxBindingBytes = Infinity, memoryLimit = Infinity, onProgress } = options;
     const { integerProducts: integers = 'never' } = options;
@@ -106,11 +107,11 @@ class GpuBackend implements WebGpuBackend {
   }
 
   async upload(weights: AsyncIterable<HostWeight>, options?: UploadOptions): Promise<Weights> {
-    this.#requireLive();
+    this.#handles.requireOpen();
     this.#engine.context.requireSound();
     const program = this.#sparse ? options?.program : undefined;
     const columns = program ? sparseWeights(program) : new Set<string>();
-    const handle = this.#own(new WebGpuWeights(this.#engine, { columns }));
+    const handle = this.#handles.own(new WebGpuWeights(this.#engine, { columns }));
     try {
       for await (const weight of weights) await handle.add(weight);
       // The last tensor may have come before the backend was disposed of and the end of the iteration after.
@@ -123,27 +124,34 @@ class GpuBackend implements WebGpuBackend {
   }
 
   async createStates(specs: readonly StateSpec[], slots: number): Promise<States> {
-    this.#requireLive();
-    return this.#keep(WebGpuStates.create(this.#engine, { specs: structuredClone(specs), slots }));
+    this.#handles.requireOpen();
+    return this.#handles.keep(
+      WebGpuStates.create(this.#engine, { specs: structuredClone(specs), slots }),
+    );
   }
 
   async compile(program: Program, bindings: Bindings, limits: Limits): Promise<Executable> {
-    this.#requireLive();
-    const { weights, states } = bindings;
-    if (!(weights instanceof WebGpuWeights && this.#made.has(weights)))
-      this.#reject(weights, 'weights');
-    if (!(states instanceof WebGpuStates && this.#made.has(states))) this.#reject(states, 'states');
+    this.#handles.requireOpen();
+    const weights = this.#handles.require(bindings.weights, {
+      kind: WebGpuWeights,
+      what: 'bindings.weights',
+    });
+    const states = this.#handles.require(bindings.states, {
+      kind: WebGpuStates,
+      what: 'bindings.states',
+    });
     requireLive(weights.disposed, 'weights handle');
     requireLive(states.disposed, 'states handle');
     validateLimits(limits);
-    for (const [index, { kind }] of program.ops.entries()) {
-      if (!this.supports.ops.has(kind)) throw this.#unsupported(index, kind);
-    }
+    requireOps(program, { supported: this.supports.ops, name: this.name });
     validateProgram(program);
     for (const [index, op] of program.ops.entries()) this.#requireSizes(op, index);
-    checkBindings(program, { weights, states });
+    checkBindings(program, {
+      weights: (name) => weights.get(name)?.shape,
+      states: (name) => states.get(name)?.shape,
+    });
     const options = { program: structuredClone(program), weights, states, limits };
-    return this.#keep(WebGpuExecutable.create(this.#engine, options));
+    return this.#handles.keep(WebGpuExecutable.create(this.#engine, options));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -152,46 +160,8 @@ class GpuBackend implements WebGpuBackend {
   }
 
   async #release(): Promise<void> {
-    await Promise.all([...this.#live].map((handle) => handle[Symbol.asyncDispose]()));
-    this.#live.clear();
-    await Promise.allSettled(this.#making);
+    await this.#handles.close();
     if (this.#opened.isOwn) this.#opened.device.destroy();
-  }
-
-  /** Takes over a handle that takes time to make, in which the backend may be disposed of. */
-  async #keep<Owned extends Handle>(making: Promise<Owned>): Promise<Owned> {
-    const kept = making.then(async (handle) => {
-      if (this.#disposal === undefined) return this.#own(handle);
-      await handle[Symbol.asyncDispose]();
-      this.#requireLive();
-      return handle;
-    });
-    this.#making.add(kept);
-    try {
-      return await kept;
-    } catch (error) {
-      // What failed because its parts went with the backend.
-      this.#requireLive();
-      throw error;
-    } finally {
-      this.#making.delete(kept);
-    }
-  }
-
-  #own<Owned extends Handle>(handle: Owned): Owned {
-    for (const old of this.#live) if (old.disposed) this.#live.delete(old);
-    this.#live.add(handle);
-    this.#made.add(handle);
-    return handle;
-  }
-
-  #requireLive(): void {
-    requireLive(this.#disposal !== undefined, 'backend');
-  }
-
-  #reject(handle: unknown, what: string): never {
-    const got = handle instanceof Object ? 'a handle of another backend' : String(handle);
-    throw new TypeError(`bindings.${what} must come from this backend (${this.name}), got ${got}.`);
   }
 
   #requireSizes(op: Op, index: number): void {
@@ -216,16 +186,6 @@ class GpuBackend implements WebGpuBackend {
       message: `Op ${index}, ${op.kind}, has ${got} ${what}; ${this.name} computes at most ${most}.`,
       expected: most,
       got,
-    });
-  }
-
-  #unsupported(index: number, kind: string): BackendError {
-    const supported = [...this.supports.ops];
-    return new BackendError({
-      code: 'UNSUPPORTED_OP',
-      message: `Op ${index} is of the kind ${kind}; ${this.name} supports ${supported.join(', ')}.`,
-      expected: supported,
-      got: kind,
     });
   }
 }

@@ -1,8 +1,13 @@
 import type { Batch, Executable, Limits, Rows } from '@rwkv-ts/backend';
-import { type BatchContext, batchBounds, requireRow, validateBatch } from '@rwkv-ts/program';
+import {
+  type BatchContext,
+  batchBounds,
+  requireLive,
+  requireRow,
+  validateBatch,
+} from '@rwkv-ts/program';
 import { type Compiled, compileProgram, type CompileOptions } from './compile.js';
 import type { Engine } from './engine.js';
-import { requireLive } from './errors.js';
 import { writeHeader } from './header.js';
 import { ReadBack } from './read-back.js';
 import type { WebGpuStates } from './states.js';

@@ -1,4 +1,4 @@
-import { outOfMemory } from './errors.js';
+import { outOfMemory } from '@rwkv-ts/program';
 
 /** Counts the bytes of all live handles and refuses to go over a limit. */
 export class Memory {

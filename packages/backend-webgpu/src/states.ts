@@ -1,7 +1,7 @@
-import { BackendError, type StateSpec, type States } from '@rwkv-ts/backend';
+import type { StateSpec, States } from '@rwkv-ts/backend';
+import { checkStateSpecs, outOfMemory, requireLive, stateInvalid } from '@rwkv-ts/program';
 import { bufferUsage } from './device/constants.js';
 import type { Engine } from './engine.js';
-import { outOfMemory, requireLive } from './errors.js';
 import { Holding } from './memory.js';
 import { ReadBack } from './read-back.js';
 
@@ -36,7 +36,7 @@ export class WebGpuStates implements States {
   #disposal: Promise<void> | undefined;
 
   static async create(engine: Engine, { specs, slots }: StatesOptions): Promise<WebGpuStates> {
-    checkSpecs({ specs, slots });
+    checkStateSpecs({ specs, slots }.specs, { specs, slots }.slots);
     const holding = new Holding(engine.memory);
     const { context } = engine;
     const { storage, copySource, copyDestination } = bufferUsage;
@@ -211,32 +211,3 @@ function initialNumbers(specs: readonly StateSpec[]): Float32Array<ArrayBuffer> 
 
 const countOf = (shape: readonly number[]): number =>
   shape.reduce((total, size) => total * size, 1);
-
-function checkSpecs({ specs, slots }: StatesOptions): void {
-  if (!Number.isSafeInteger(slots) || slots < 1) {
-    throw new TypeError(`The number of slots must be an integer from 1, got ${slots}.`);
-  }
-  const names = new Set<string>();
-  for (const { name, shape, initial } of specs) {
-    if (names.has(name)) throw new TypeError(`State ${name} must occur once, got it twice.`);
-    names.add(name);
-    const areSizes = shape.every((size) => Number.isSafeInteger(size) && size > 0);
-    if (shape.length === 0 || !areSizes || !Number.isSafeInteger(4 * countOf(shape))) {
-      throw new TypeError(`State ${name} must have positive sizes, got [${shape.join(', ')}].`);
-    }
-    if (typeof initial !== 'number' && initial.length !== shape[0]) {
-      throw new TypeError(
-        `State ${name} must have ${shape[0]} initial values, got ${initial.length}.`,
-      );
-    }
-  }
-}
-
-function stateInvalid(what: string, expected: string, got: number): BackendError {
-  return new BackendError({
-    code: 'STATE_INVALID',
-    message: `The ${what} must be ${expected}, got ${got}.`,
-    expected,
-    got,
-  });
-}

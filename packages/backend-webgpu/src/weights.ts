@@ -1,7 +1,7 @@
 import { BackendError, type HostWeight, type WeightFormat, type Weights } from '@rwkv-ts/backend';
 import { bytesForShape, FormatsError } from '@rwkv-ts/formats';
+import { outOfMemory, requireLive } from '@rwkv-ts/program';
 import type { MatrixShape } from './encode/graph.js';
-import { outOfMemory, requireLive } from './errors.js';
 import type { Engine } from './engine.js';
 import { Holding } from './memory.js';
 import {

@@ -1,6 +1,7 @@
 /** What backends on one device share: pipelines, bind group layouts, and how its failures become errors. */
 import { BackendError } from '@rwkv-ts/backend';
-import { deviceLost, outOfMemory } from '../errors.js';
+import { outOfMemory } from '@rwkv-ts/program';
+import { deviceLost } from '../errors.js';
 import type { Shader } from '../kernels/shader.js';
 import type { Holding } from '../memory.js';
 import { bufferUsage, shaderStageCompute } from './constants.js';
