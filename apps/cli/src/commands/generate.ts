@@ -106,12 +106,13 @@ async function generate({
   const seconds = (performance.now() - began) / 1000;
   if (options.json) await terminal.json(report({ prompt, result, seconds }));
   if (options.stats) terminal.note(statistics(result, seconds));
-  if (options.stateOut !== undefined && result.state) {
-    await writeState(model, { path: options.stateOut, state: result.state });
+  const wasInterrupted = result.finishReason === 'abort';
+  if (options.stateOut !== undefined) {
+    if (result.state && !wasInterrupted) {
+      await writeState(model, { path: options.stateOut, state: result.state });
+    } else terminal.note(`interrupted: ${options.stateOut} was not written.`);
   }
-  if (options.stateOut !== undefined && !result.state)
-    terminal.note(`interrupted: ${options.stateOut} was not written.`);
-  if (result.finishReason === 'abort') throw new ExitError(exitCodes.interrupted);
+  if (wasInterrupted) throw new ExitError(exitCodes.interrupted);
 }
 
 /** Drains a stream for its result. */
