@@ -168,7 +168,16 @@ export class NativeExecutable implements CpuExecutable {
     this.#requireLive();
     requireRow(row, this.#rowsKept);
     const { addon, handle } = this.#engine;
-    return addon.outputRow(handle, this.#program, row, new Float32Array(this.#outputWidth));
+    try {
+      const output = new Float32Array(this.#outputWidth);
+      return await addon.outputRow(handle, this.#program, row, output);
+    } catch (cause) {
+      // The step failed, and kept no rows.
+      if (cause instanceof Error && 'code' in cause && cause.code === 'NO_SUCH_ROW') {
+        requireRow(row, 0);
+      }
+      throw cause;
+    }
   }
 
   async profile(on: boolean): Promise<CpuProfile> {

@@ -1,5 +1,6 @@
 /**
- * The shared backend interface: a device that runs programs. Eight methods on four disposable handles.
+ * The shared backend interface: a device that runs programs. Eight methods on four disposable handles,
+ * and a ninth for those with `top-k`.
  *
  * Every handle is `AsyncDisposable`: disposal is idempotent, waits for queued work, and frees everything the handle
  * holds; a method called afterwards fails with `BackendError` `DISPOSED`. Disposing of a backend disposes of all handles

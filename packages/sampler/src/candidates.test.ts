@@ -41,7 +41,8 @@ describe('candidates give the token of the whole row, or none', () => {
             let expected;
             try {
               expected = whole.sample(logits);
-            } catch {
+            } catch (refusal) {
+              expect(() => short.sample(logits), context).toThrow(refusal);
               break;
             }
             expect(short.sample(logits), context).toEqual(expected);

@@ -135,9 +135,12 @@ export function truncateKnown(scratch: Scratch, known: Known, options: ResolvedO
   const { topP, minP, typicalP } = options;
   const topK = options.topK > 0 ? options.topK : Infinity;
   const floor = minP > 0 ? maximum + naturalLogarithm(minP) : -Infinity;
-  let length = weighed(scratch, known.length, maximum);
-  if (floor > bound) length = keepAtLeast(scratch, length, floor);
-  let isWhole = bound === -Infinity || floor > bound;
+  let { length } = known;
+  let isWhole = bound === -Infinity;
+  if (floor > bound) {
+    length = keepAtLeast(scratch, length, floor);
+    isWhole = true;
+  }
   if (length >= topK) {
     if (length > topK) length = keepLargest(scratch, length, topK);
     isWhole = true;
@@ -150,11 +153,6 @@ export function truncateKnown(scratch: Scratch, known: Known, options: ResolvedO
     length = keepAtLeast(scratch, length, lowest);
   } else if (!isWhole) return -1;
   return typicalP < 1 ? keepTypical(scratch, length, maximum, typicalP) : length;
-}
-
-function weighed(scratch: Scratch, length: number, maximum: number): number {
-  weigh(scratch, length, maximum);
-  return length;
 }
 
 /** As `Likeliest.find` of the whole row. */
