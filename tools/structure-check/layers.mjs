@@ -12,6 +12,7 @@ export const allowedImports = {
   reference: ['backend', 'formats', 'program'],
   'backend-cpu': ['backend', 'formats', 'program'],
   'backend-webgpu': ['backend', 'formats', 'program'],
+  'backend-cuda': ['backend', 'formats', 'program'],
   'backend-kit': ['backend', 'formats', 'model', 'program', 'reference'],
   weights: ['backend', 'formats', 'model'],
   tokenizer: base,

@@ -1,0 +1,2 @@
+/** Kernels of rows: everything but products and recurrences. */
+#include "kernels/ops/norm.cuh"

@@ -1,0 +1,1 @@
+export type { Fields, Kernel } from './kernels/kernel.js';

@@ -1,0 +1,6 @@
+import { definePackage } from '@rwkv-ts/tsconfig/tsup';
+
+export default definePackage({
+  entry: { index: 'src/index.ts' },
+  platform: 'node',
+});
