@@ -1,0 +1,95 @@
+/**
+ * Builds the emulation (native/emulation): kernels compiled by the host's compiler, as a library that stands in for the
+ * driver, build/emulation/libcuda-emulated.so; prints its path. Linux, on x86-64 or AArch64.
+ *
+ *   node scripts/emulation.mjs [--sanitize address]
+ */
+import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { compile, inParallel } from './compile.mjs';
+
+export const nativeFolder = join(dirname(fileURLToPath(import.meta.url)), '../native');
+const buildFolder = join(nativeFolder, '../build');
+
+/** What is missing to build the emulation here, in words; undefined where nothing is. */
+export function missingForEmulation() {
+  if (process.platform !== 'linux') return 'the emulation of a device is for Linux';
+  if (!['x64', 'arm64'].includes(process.arch)) return 'the emulation is for x86-64 and AArch64';
+  return compiler() === undefined ? 'no g++ or clang++' : undefined;
+}
+
+export function compiler() {
+  const works = (command) =>
+    spawnSync(command.split(' ')[0], ['--version'], { stdio: 'ignore' }).status === 0;
+  return [process.env.CXX, 'g++', 'clang++'].find((each) => each !== undefined && works(each));
+}
+
+/** The flags of everything that is compiled for the emulation and for native tests. */
+export function hostFlags(sanitize) {
+  // One rounding only where a kernel asks for it, so that every compiler gives the same bits.
+  const flags = ['-std=c++20', '-O2', '-Wall', '-Wextra', '-fPIC', '-ffp-contract=off', '-I.'];
+  return sanitize === undefined
+    ? flags
+    : [...flags, '-g1', `-fsanitize=${sanitize}`, '-fno-sanitize-recover=all'];
+}
+
+/** The translation units of kernels, relative to `nativeFolder`. */
+export const kernelSources = () =>
+  readdirSync(join(nativeFolder, 'kernels'))
+    .filter((name) => name.endsWith('.cu'))
+    .sort()
+    .map((name) => `kernels/${name}`);
+
+/** The objects that the library and native tests are linked from. */
+export function emulationObjects({ sanitize } = {}) {
+  const folder = join(buildFolder, sanitize === undefined ? 'emulation' : `emulation-${sanitize}`);
+  const sources = [
+    ...kernelSources(),
+    ...['driver', 'fiber', 'machine'].map((name) => `emulation/${name}.cc`),
+  ];
+  return inParallel(sources, (source) =>
+    compile({
+      folder: nativeFolder,
+      command: [
+        ...compiler().split(' '),
+        ...hostFlags(sanitize),
+        '-fvisibility=hidden',
+        ...(source.endsWith('.cu') ? ['-x', 'c++'] : []),
+        '-c',
+        source,
+      ],
+      output: join(folder, `${source.replaceAll('/', '_')}.o`),
+      dependencies: true,
+    }),
+  );
+}
+
+/** @returns {Promise<string>} the path of the library */
+export async function buildEmulation({ sanitize } = {}) {
+  const objects = await emulationObjects({ sanitize });
+  return compile({
+    folder: nativeFolder,
+    command: [...compiler().split(' '), ...hostFlags(sanitize), '-shared', ...objects],
+    output: join(dirname(objects[0]), 'libcuda-emulated.so'),
+    inputs: objects,
+  });
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const { values } = parseArgs({ options: { sanitize: { type: 'string' } } });
+  const missing = missingForEmulation();
+  if (missing !== undefined) {
+    console.error(`The emulation is not built: ${missing}.`);
+    process.exitCode = 1;
+  } else {
+    try {
+      console.log(await buildEmulation(values));
+    } catch (error) {
+      console.error(error.output ?? '', error.message);
+      process.exitCode = 1;
+    }
+  }
+}
