@@ -1,15 +1,20 @@
 /** From a program to pipelines, bind groups and buffers, once; a step then only encodes. */
 import type { Limits, Program, Value } from '@rwkv-ts/backend';
-import { batchBounds, requireLive } from '@rwkv-ts/program';
+import {
+  batchBounds,
+  fusedPreparations,
+  lowerHeadNorms,
+  type PlacedParameter,
+  requireLive,
+  stepHeaderWords,
+} from '@rwkv-ts/program';
 import { bufferUsage, uniformBytes } from './device/constants.js';
 import type { ChosenShader } from './device/device-context.js';
 import { encodeOp } from './encode/ops.js';
-import { findFused, lowerForKernels } from './encode/fuse.js';
 import { type Buffer, type Candidate, Graph, matrixValues, type Node } from './encode/graph.js';
-import { fieldValues, place, type PlacedParameter, type Placement } from './encode/place.js';
+import { fieldValues, place, type Placement } from './encode/place.js';
 import { schedule } from './encode/schedule.js';
 import type { Engine, KernelFeatures } from './engine.js';
-import { headerSize } from './header.js';
 import { activationCode } from './kernels/math.js';
 import { parameterShader } from './kernels/parameter.js';
 import { quantiseShader } from './kernels/quantise.js';
@@ -72,9 +77,9 @@ export function nodesOf(
     features,
   }: Pick<CompileOptions, 'weights' | 'limits'> & Pick<Engine, 'features'>,
 ): Node[] {
-  const program = lowerForKernels(given);
+  const program = lowerHeadNorms(given);
   const graph = new Graph(program, (name) => weights.get(name)!);
-  const context = { graph, fused: findFused(program) };
+  const context = { graph, fused: fusedPreparations(program) };
   for (const op of program.ops) encodeOp(op, context);
   return schedule(graph.drafts, { limits, features });
 }
@@ -95,14 +100,14 @@ export async function compileProgram(engine: Engine, options: CompileOptions): P
     const { storage, copySource, copyDestination, uniform } = bufferUsage;
     const create = (what: string, bytes: number, usage: number) =>
       context.createBuffer({ what, bytes, usage, holding });
-    const words = headerSize(limits, batchBounds(program).channels);
+    const words = stepHeaderWords(limits, batchBounds(program).channels);
     const headerBytes = 4 * words;
     const arena = await create(
       'The activations of a step',
-      4 * placement.arenaNumbers,
+      4 * placement.arena.size,
       storage | copySource,
     );
-    const parameters = await create('The parameters', 4 * placement.parameterNumbers, storage);
+    const parameters = await create('The parameters', 4 * placement.parameters.numbers, storage);
     const header = await create('The header of a step', headerBytes, storage | copyDestination);
     const uniforms = await create(
       'The nodes of a program',
@@ -119,7 +124,7 @@ export async function compileProgram(engine: Engine, options: CompileOptions): P
     context.requireSound();
     const { output, candidates } = program;
     const answer = (buffer: Buffer, { width }: Value): Answer => ({
-      offset: 4 * placement.offsets.get(buffer)!,
+      offset: 4 * placement.arena.offsets.get(buffer)!,
       stride: buffer.stride,
       width,
     });
@@ -235,7 +240,7 @@ async function fillParameters(
   const { weights, placement, buffers } = parts;
   const { context } = engine;
   const { device } = context;
-  const jobs = [...placement.parameters.values()].flatMap((placed) =>
+  const jobs = placement.parameters.placed.flatMap((placed) =>
     weights.get(placed.parameter.weight)!.parts.map((_, part) => ({ placed, part })),
   );
   if (jobs.length === 0) return;

@@ -5,10 +5,10 @@ import {
   requireLive,
   requireRow,
   validateBatch,
+  writeStepHeader,
 } from '@rwkv-ts/program';
 import { type Compiled, compileProgram, type CompileOptions } from './compile.js';
 import type { Engine } from './engine.js';
-import { writeHeader } from './header.js';
 import { ReadBack } from './read-back.js';
 import type { WebGpuStates } from './states.js';
 import { type StepCommands, StepEncoder, variantFor } from './step-encoder.js';
@@ -116,7 +116,7 @@ export class WebGpuExecutable implements Executable {
     const step = this.#encoder.take({ ...shape, candidates });
     const { header, headerWords } = this.#compiled;
     const { queue } = this.#engine.context.device;
-    queue.writeBuffer(header, 0, headerWords, 0, writeHeader(headerWords, batch));
+    queue.writeBuffer(header, 0, headerWords, 0, writeStepHeader(headerWords, batch));
     return this.#answer(step, output);
   }
 

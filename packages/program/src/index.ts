@@ -3,6 +3,31 @@ export { activations } from './activations.js';
 export { outOfMemory, requireLive, stateInvalid } from './backend-errors.js';
 export { checkBindings, type FindShape, requireOps } from './check-bindings.js';
 export { checkStateSpecs } from './check-state-specs.js';
+export { fusedPreparations } from './encode/fused-preparations.js';
+export { lowerHeadNorms } from './encode/lower-head-norms.js';
+export { type Access, phasesOf } from './encode/phases.js';
+export {
+  type ParameterArea,
+  type PlacedBuffers,
+  type PlacedParameter,
+  placeBuffers,
+  type PlaceBuffersOptions,
+  placeParameters,
+} from './encode/place.js';
+export {
+  firstTokenBit,
+  stepHeaderWords,
+  stepWords,
+  writeStepHeader,
+} from './encode/step-header.js';
+export {
+  accessOf,
+  type Answer,
+  type BoundParameter,
+  ValueViews,
+  type ValueViewsOptions,
+  type View,
+} from './encode/value-views.js';
 export { HandleKeeper, type KeptHandle } from './handle-keeper.js';
 export { coarseKinds, lower } from './lower.js';
 export {

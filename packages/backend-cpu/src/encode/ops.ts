@@ -1,6 +1,6 @@
 /** How each op of the contract becomes native operations; the order of fields is that of native/engine/decode.cc. */
-import type { Op, OpKind, OpOf, Program, Value } from '@rwkv-ts/backend';
-import { isValue, readsOf } from '@rwkv-ts/program';
+import type { Op, OpKind, OpOf, Value } from '@rwkv-ts/backend';
+import { isValue } from '@rwkv-ts/program';
 import { activationCode, type Buffer, type Field, type Graph } from './graph.js';
 
 export interface EncodeContext {
@@ -184,7 +184,7 @@ const encoders: Encoders = {
   slice: (op, { graph }) => {
     const { buffer, column } = graph.view(op.x);
     const view = { buffer, column: column + op.start };
-    if (!graph.isOutput(op.out)) {
+    if (graph.answer(op.out) !== 'output') {
       graph.alias(op.out, view);
       return;
     }
@@ -310,27 +310,4 @@ const encoders: Encoders = {
 
 export function encodeOp(op: Op, context: EncodeContext): void {
   (encoders[op.kind] as (op: Op, context: EncodeContext) => void)(op, context);
-}
-
-/** Each prepare7 whose results only one time-mix7 reads, by the id of its key: the recurrence makes them head by head. */
-export function findFused({ ops, output }: Program): Map<number, OpOf<'prepare7'>> {
-  const readers = new Map<number, Op[]>();
-  for (const op of ops) {
-    for (const { id } of readsOf(op)) readers.set(id, [...(readers.get(id) ?? []), op]);
-  }
-  const fused = new Map<number, OpOf<'prepare7'>>();
-  for (const op of ops) {
-    if (op.kind !== 'prepare7') continue;
-    const reader = readers.get(op.key.id)?.[0];
-    if (reader?.kind !== 'time-mix7') continue;
-    const { residual } = op;
-    const results = [op.key, op.a, op.b, ...(residual ? [residual.out] : [])];
-    const wanted = [reader.k, reader.a, reader.b, ...(residual ? [reader.v] : [])];
-    const fits = results.every(
-      ({ id }, index) =>
-        wanted[index]?.id === id && readers.get(id)?.length === 1 && id !== output.id,
-    );
-    if (fits && reader.heads === op.heads) fused.set(op.key.id, op);
-  }
-  return fused;
 }

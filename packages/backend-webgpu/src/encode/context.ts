@@ -1,6 +1,5 @@
 import type { OpOf, Operand } from '@rwkv-ts/backend';
-import { isValue } from '@rwkv-ts/program';
-import { headerWords } from '../kernels/shader.js';
+import { isValue, stepWords } from '@rwkv-ts/program';
 import type { Graph } from './graph.js';
 
 export interface EncodeContext {
@@ -11,6 +10,6 @@ export interface EncodeContext {
 
 /** Which word of the header counts a node's rows. */
 export const rowsWord = (rows: 'T' | 'R'): number =>
-  rows === 'T' ? headerWords.tokens : headerWords.wanted;
+  rows === 'T' ? stepWords.tokens : stepWords.wanted;
 export const kindOf = (operand: Operand): 'view' | 'parameter' =>
   isValue(operand) ? 'view' : 'parameter';

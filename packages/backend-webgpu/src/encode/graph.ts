@@ -1,14 +1,13 @@
 /** A program as the dispatches it becomes: nodes that read and write rows of the arena. */
-import type {
-  Activation,
-  NormParameters,
-  Operand,
-  Parameter,
-  Program,
-  Value,
-  WeightFormat,
-} from '@rwkv-ts/backend';
-import { isValue } from '@rwkv-ts/program';
+import type { NormParameters, Program, WeightFormat } from '@rwkv-ts/backend';
+import {
+  type Access,
+  accessOf,
+  type Answer,
+  type BoundParameter,
+  ValueViews,
+  type View as ViewOf,
+} from '@rwkv-ts/program';
 import type { Shader } from '../kernels/shader.js';
 import { formatLayouts, type MatrixLayout } from '../weights/layout.js';
 import type { PagedPart } from '../weights/pages.js';
@@ -19,21 +18,10 @@ export interface Buffer {
   /** Numbers of a row, a multiple of 8. */
   readonly stride: number;
   /** The rows that `run` gives out. */
-  readonly answer: 'output' | 'candidates' | undefined;
+  readonly answer: Answer | undefined;
 }
 
-/** Columns of a buffer from `column` on. */
-export interface View {
-  readonly buffer: Buffer;
-  readonly column: number;
-}
-
-/** A weight's numbers with its form applied, each repeated `repeat` times. */
-export interface BoundParameter {
-  readonly weight: string;
-  readonly form: Activation | undefined;
-  readonly repeat: number;
-}
+export type View = ViewOf<Buffer>;
 
 /** A parameter may be taken from one of its numbers on. */
 export type Argument =
@@ -73,21 +61,19 @@ export interface Candidate {
   readonly rowsFirst: boolean;
 }
 
-export interface Node {
+export interface Node extends Access<Buffer> {
   readonly kind: string;
   readonly rows: 'T' | 'R' | 'S';
   readonly variants: readonly Variant[];
   readonly values: Readonly<Record<string, Argument>>;
   readonly matrices: readonly BoundPart[];
   readonly state?: string;
-  readonly reads: readonly Buffer[];
-  readonly writes: readonly Buffer[];
   /** Done in steps that ask for candidates only. */
   readonly forCandidates?: boolean;
 }
 
 /** A product of one part of a matrix, which `schedule` puts together with others into a node. */
-export interface LinearJob {
+export interface LinearJob extends Access<Buffer> {
   readonly kind: 'job';
   readonly rows: 'T' | 'R';
   readonly matrix: BoundPart;
@@ -98,8 +84,6 @@ export interface LinearJob {
   readonly activation: number;
   readonly gate: View | undefined;
   readonly residual: View | undefined;
-  readonly reads: readonly Buffer[];
-  readonly writes: readonly Buffer[];
 }
 
 export type Draft = Node | LinearJob;
@@ -121,17 +105,16 @@ export interface NodeParts {
   readonly forCandidates?: boolean;
 }
 
-/** Collects nodes; a value of the program is a view, because a slice is only that. */
-export class Graph {
+/** Collects nodes. */
+export class Graph extends ValueViews<Buffer> {
   readonly drafts: Draft[] = [];
-  readonly #values = new Map<number, View>();
-  readonly #output: number;
-  readonly #candidates: number | undefined;
   readonly #matrix: (weight: string) => MatrixShape;
 
   constructor(program: Program, matrix: (weight: string) => MatrixShape) {
-    this.#output = program.output.id;
-    this.#candidates = program.candidates?.id;
+    super(program, {
+      countOf: (weight) => matrix(weight).rows * matrix(weight).columns,
+      create: ({ width, rows }, answer) => ({ rows, stride: padded(width), answer }),
+    });
     this.#matrix = matrix;
   }
 
@@ -139,58 +122,8 @@ export class Graph {
     return this.#matrix(weight);
   }
 
-  isOutput(value: Value): boolean {
-    return value.id === this.#output;
-  }
-
-  isCandidates(value: Value): boolean {
-    return value.id === this.#candidates;
-  }
-
-  /** The view of a value that an earlier node wrote. */
-  view(value: Value): View {
-    const view = this.#values.get(value.id);
-    if (!view) throw new Error(`Value ${value.id} is read before it is written.`);
-    return view;
-  }
-
-  read(value: Value): Argument {
-    return { view: this.view(value) };
-  }
-
-  operand(operand: Operand): Argument {
-    return isValue(operand) ? this.read(operand) : this.parameter(operand);
-  }
-
-  /** A parameter of `count` numbers; one stored with fewer has each repeated. */
-  bound({ weight, form }: Parameter, count?: number): BoundParameter {
-    const { rows, columns } = this.#matrix(weight);
-    return { weight, form, repeat: count === undefined ? 1 : count / (rows * columns) };
-  }
-
-  parameter(parameter: Parameter, count?: number): Argument {
-    return { parameter: this.bound(parameter, count) };
-  }
-
-  /** A new buffer for the value. */
-  write(value: Value): Argument {
-    return { view: this.writeView(value) };
-  }
-
-  writeView(value: Value): View {
-    const candidates = this.isCandidates(value) ? 'candidates' : undefined;
-    const answer = this.isOutput(value) ? 'output' : candidates;
-    const view = this.internal(value.width, value.rows, answer);
-    this.#values.set(value.id, view);
-    return view;
-  }
-
-  internal(width: number, rows: Buffer['rows'], answer?: Buffer['answer']): View {
-    return { buffer: { rows, stride: padded(width), answer }, column: 0 };
-  }
-
-  alias(value: Value, view: View): void {
-    this.#values.set(value.id, view);
+  internal(width: number, rows: Buffer['rows']): View {
+    return { buffer: { rows, stride: padded(width), answer: undefined }, column: 0 };
   }
 
   norm({ weight, bias, eps }: NormParameters): Record<string, Argument> {
@@ -199,8 +132,6 @@ export class Graph {
 
   add(parts: NodeParts): void {
     const { rows, shader, groups, values, writes, matrices = [], state, forCandidates } = parts;
-    const written = new Set(writes.flatMap((name) => buffersOf(values[name])));
-    const read = Object.values(values).flatMap(buffersOf);
     const candidate = { shader, groups, rowsPerGroup: 1, rowsFirst: false };
     this.drafts.push({
       kind: shader.label,
@@ -210,8 +141,10 @@ export class Graph {
       matrices,
       ...(state === undefined ? {} : { state }),
       ...(forCandidates === undefined ? {} : { forCandidates }),
-      reads: read.filter((buffer) => !written.has(buffer)),
-      writes: [...written],
+      ...accessOf(
+        Object.values(values),
+        writes.map((name) => values[name]),
+      ),
     });
   }
 
@@ -236,10 +169,6 @@ export class Graph {
       this.drafts.push({ kind: 'job', ...job });
     }
   }
-}
-
-function buffersOf(argument: Argument): Buffer[] {
-  return typeof argument === 'object' && 'view' in argument ? [argument.view.buffer] : [];
 }
 
 /** Where a kernel finds a part in its page. */

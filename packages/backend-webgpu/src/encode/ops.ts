@@ -1,5 +1,6 @@
 /** How each op of the contract becomes dispatches. */
 import type { Op, OpKind, OpOf, Value } from '@rwkv-ts/backend';
+import { stepWords } from '@rwkv-ts/program';
 import { activateShader } from '../kernels/activate.js';
 import { addShader } from '../kernels/add.js';
 import { bonus7Shader } from '../kernels/bonus7.js';
@@ -13,7 +14,7 @@ import { prepare7Shader } from '../kernels/prepare7.js';
 import { rowMatmulShader } from '../kernels/row-matmul.js';
 import { scaleShader } from '../kernels/scale.js';
 import { selectRowsShader } from '../kernels/select-rows.js';
-import { headerWords, type Shader } from '../kernels/shader.js';
+import type { Shader } from '../kernels/shader.js';
 import { sliceShader } from '../kernels/slice.js';
 import {
   topKChunk,
@@ -74,7 +75,7 @@ const encoders: Encoders = {
     const out = graph.write(op.out);
     for (const [part, { firstRow, rows: count }] of parts.entries()) {
       const values = {
-        rows: headerWords.tokens,
+        rows: stepWords.tokens,
         width: columns,
         first: firstRow,
         count,
@@ -149,7 +150,7 @@ const encoders: Encoders = {
     const { width, rows } = op.out;
     const view: View = { buffer, column: column + op.start };
     // A view is read in eights, so it must begin and end between eights.
-    if (!graph.isOutput(op.out) && view.column % 8 === 0 && width % 8 === 0) {
+    if (graph.answer(op.out) !== 'output' && view.column % 8 === 0 && width % 8 === 0) {
       graph.alias(op.out, view);
       return;
     }
@@ -330,7 +331,7 @@ const encoders: Encoders = {
 function topK(graph: Graph, { x, out, count }: OpOf<'top-k'>): void {
   const length = topKLength(count);
   const { rows } = out;
-  const own = { rows, writes: ['out'], forCandidates: graph.isCandidates(out) };
+  const own = { rows, writes: ['out'], forCandidates: graph.answer(out) === 'candidates' };
   let lists = Math.ceil(x.width / topKChunk);
   let found = graph.internal(lists * topKListWidth(length), rows);
   graph.add({

@@ -1,5 +1,6 @@
 /** The order of dispatches: products that wait for the same come together, where their matrices are of one format and page. */
 import type { Limits, WeightFormat } from '@rwkv-ts/backend';
+import { phasesOf } from '@rwkv-ts/program';
 import type { KernelFeatures } from '../engine.js';
 import { groupCount, linearParts, mostJobs, tileSize } from '../kernels/linear.js';
 import { columnsGroup, linearColumnsShader } from '../kernels/linear-columns.js';
@@ -38,13 +39,9 @@ export interface ScheduleOptions {
 
 /** A draft as early as what it reads allows; what becomes ready together is independent of each other. */
 export function schedule(drafts: readonly Draft[], options: ScheduleOptions): Node[] {
-  const ready = new Map<Buffer, number>();
   const phases: Draft[][] = [];
-  for (const draft of drafts) {
-    const phase = Math.max(0, ...draft.reads.map((buffer) => ready.get(buffer) ?? 0));
-    for (const buffer of draft.writes)
-      ready.set(buffer, Math.max(phase + 1, ready.get(buffer) ?? 0));
-    (phases[phase] ??= []).push(draft);
+  for (const [index, phase] of phasesOf(drafts).entries()) {
+    (phases[phase] ??= []).push(drafts[index]!);
   }
   const quantised = new QuantisedViews(options);
   return phases.flatMap((phase) => [

@@ -1,5 +1,5 @@
 import { type SelfTest, testHeader, TestMemory } from './self-test.js';
-import { headerWords } from './shader.js';
+import { stepWords } from '@rwkv-ts/program';
 
 const [tokens, heads, size] = [3, 2, 71];
 const width = heads * size;
@@ -19,7 +19,7 @@ export function bonus7SelfTest(): SelfTest {
     (row, c) => bonuses[row * heads + Math.floor(c / size)]! * v.at(row, c),
   );
   return {
-    nodes: [{ rows: headerWords.tokens, width, size, r, k, v, by, out }],
+    nodes: [{ rows: stepWords.tokens, width, size, r, k, v, by, out }],
     header: testHeader([1, 2]),
     ...memory.buffers,
     groups: [heads, tokens + 1, 1],

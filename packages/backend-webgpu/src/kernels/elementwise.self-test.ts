@@ -1,5 +1,5 @@
 import type { ElementwiseParts } from './elementwise.js';
-import { headerWords } from './shader.js';
+import { stepWords } from '@rwkv-ts/program';
 import { type SelfTest, testHeader, TestMemory, type TestRows } from './self-test.js';
 
 const [tokens, width] = [5, 13];
@@ -26,7 +26,7 @@ export function elementwiseSelfTest(
       },
       rows,
     );
-    const counts = source ? headerWords.wanted : headerWords.tokens;
+    const counts = source ? stepWords.wanted : stepWords.tokens;
     return { rows: counts, width, out, ...Object.fromEntries(read), ...fields };
   });
   return {

@@ -2,7 +2,7 @@ import type { WeightFormat } from '@rwkv-ts/backend';
 import { type SelfTest, testHeader, TestMemory } from './self-test.js';
 import type { MatrixLayout } from '../weights/layout.js';
 import { matrixFieldsOf, testColumns, testPage } from './self-test-page.js';
-import { headerWords } from './shader.js';
+import { stepWords } from '@rwkv-ts/program';
 
 /** A table in two parts, and one row that the batch gives itself. */
 export function embedSelfTest(format: WeightFormat, layout: MatrixLayout): SelfTest {
@@ -18,7 +18,7 @@ export function embedSelfTest(format: WeightFormat, layout: MatrixLayout): SelfT
     const token = tokens[row]!;
     return token < rows[0]! ? first.at(token, column) : second.at(token - rows[0]!, column);
   });
-  const shared = { rows: headerWords.tokens, width, out, takes_vectors: 1 };
+  const shared = { rows: stepWords.tokens, width, out, takes_vectors: 1 };
   return {
     nodes: [
       { ...shared, first: 0, count: rows[0]!, ...matrixFieldsOf(first) },

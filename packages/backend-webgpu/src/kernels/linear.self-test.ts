@@ -3,7 +3,7 @@ import { formatLayouts, type MatrixLayout } from '../weights/layout.js';
 import { activationCode, activationFormulas } from './math.js';
 import { linearParts } from './linear.js';
 import { matrixFieldsOf, testPage } from './self-test-page.js';
-import { headerWords } from './shader.js';
+import { stepWords } from '@rwkv-ts/program';
 import { quantisedRow } from './quantise.js';
 import { type SelfTest, testHeader, TestMemory, type TestRows } from './self-test.js';
 
@@ -95,7 +95,7 @@ export function linearSelfTest(
   return {
     nodes: [
       {
-        rows: headerWords.tokens,
+        rows: stepWords.tokens,
         jobs_count: jobs.length,
         ...Object.fromEntries(fields.flat()),
       },

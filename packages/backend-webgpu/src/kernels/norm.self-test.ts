@@ -1,5 +1,5 @@
 import { type SelfTest, testHeader, TestMemory } from './self-test.js';
-import { headerWords } from './shader.js';
+import { stepWords } from '@rwkv-ts/program';
 
 /** Parts that no workgroup divides, in rows that have room beyond their width. */
 const [tokens, groups, part] = [3, 2, 301];
@@ -30,7 +30,7 @@ export function normSelfTest(kind: 'norm' | 'l2-norm'): SelfTest {
     return normed * weight.at(0, column) + bias.at(0, column);
   });
   return {
-    nodes: [{ rows: headerWords.tokens, width, part, x, out, eps, weight, bias }],
+    nodes: [{ rows: stepWords.tokens, width, part, x, out, eps, weight, bias }],
     header: testHeader([1, 2]),
     ...memory.buffers,
     groups: [groups, tokens + 1, 1],

@@ -1,5 +1,5 @@
 import { type SelfTest, testHeader, TestMemory } from './self-test.js';
-import { headerWords } from './shader.js';
+import { stepWords } from '@rwkv-ts/program';
 
 /** Heads that no workgroup divides, one of which is shorter than the floor. */
 const [tokens, heads, size] = [3, 2, 71];
@@ -37,7 +37,7 @@ export function prepare7SelfTest({ hasResidual }: { readonly hasResidual: boolea
   return {
     nodes: [
       {
-        rows: headerWords.tokens,
+        rows: stepWords.tokens,
         width,
         size,
         floor,

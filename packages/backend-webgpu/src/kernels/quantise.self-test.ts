@@ -1,6 +1,6 @@
 import { quantisedRow } from './quantise.js';
 import { type Expected, type SelfTest, testHeader, TestMemory } from './self-test.js';
-import { headerWords } from './shader.js';
+import { stepWords } from '@rwkv-ts/program';
 
 const tokens = 3;
 /** Blocks that no four words hold, and more than a group has. */
@@ -54,7 +54,7 @@ export function quantiseSelfTest(): SelfTest {
     Object.entries({ x, q, blocks }).map(([name, value]) => [`${name}_${index}`, value] as const),
   );
   return {
-    nodes: [{ rows: headerWords.tokens, groups: 2, ...Object.fromEntries(fields) }],
+    nodes: [{ rows: stepWords.tokens, groups: 2, ...Object.fromEntries(fields) }],
     header: testHeader([1, 2]),
     arena,
     parameters,

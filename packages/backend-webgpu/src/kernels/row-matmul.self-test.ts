@@ -1,5 +1,5 @@
 import { type SelfTest, testHeader, TestMemory } from './self-test.js';
-import { headerWords } from './shader.js';
+import { stepWords } from '@rwkv-ts/program';
 
 const [tokens, inner, width] = [3, 37, 67];
 
@@ -12,7 +12,7 @@ export function rowMatmulSelfTest(): SelfTest {
     return sum;
   });
   return {
-    nodes: [{ rows: headerWords.tokens, width, inner, x, m, out }],
+    nodes: [{ rows: stepWords.tokens, width, inner, x, m, out }],
     header: testHeader([1, 2]),
     ...memory.buffers,
     groups: [2, tokens + 1, 1],

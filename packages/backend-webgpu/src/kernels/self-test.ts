@@ -3,7 +3,7 @@
  * models run on it. Some drivers, of phones above all, compile a kernel without a complaint and compute something else.
  */
 import type { Batch } from '@rwkv-ts/backend';
-import { headerSize, writeHeader } from '../header.js';
+import { stepHeaderWords, writeStepHeader } from '@rwkv-ts/program';
 import type { FieldValues } from './shader.js';
 
 export interface SelfTest {
@@ -55,9 +55,9 @@ export function testHeader(
     ...(embeddings ? { embeddings } : {}),
   };
   const words = new Uint32Array(
-    headerSize({ tokens: count, sequences: 2, wanted: wanted.length }, channels),
+    stepHeaderWords({ tokens: count, sequences: 2, wanted: wanted.length }, channels),
   );
-  return words.slice(0, writeHeader(words, batch));
+  return words.slice(0, writeStepHeader(words, batch));
 }
 
 /** Rows of a case's arena, or (`stride` 0) one of its parameters. */

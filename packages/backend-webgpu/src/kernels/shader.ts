@@ -5,7 +5,7 @@
  * Rows of activations lie `stride` numbers apart, their width rounded up to 8, and a kernel writes whole rows: what stands
  * in the columns beyond the width comes from the row itself, so that nothing of one sequence reaches another.
  */
-
+import { stepWords } from '@rwkv-ts/program';
 import type { SelfTest } from './self-test.js';
 
 /** `view`: where rows begin, and how far apart they are. `parameter`: where its numbers begin. */
@@ -49,25 +49,7 @@ export interface ShaderParts {
   readonly test?: () => SelfTest;
 }
 
-/** Words of the header before its lists; kernels and src/header.ts share their order. */
-export const headerWords = {
-  tokens: 0,
-  sequences: 1,
-  wanted: 2,
-  embeddings: 3,
-  tokensAt: 4,
-  firstAt: 5,
-  lastAt: 6,
-  startsAt: 7,
-  slotsAt: 8,
-  wantedAt: 9,
-  embeddingAt: 10,
-  vectorsAt: 11,
-} as const;
-/** In the list at `firstAt`: the token is the first of its sequence, whose slot is in the other bits. */
-export const firstTokenBit = 0x80000000;
-
-const constants = Object.entries(headerWords)
+const constants = Object.entries(stepWords)
   .map(([name, word]) => `const header_${snake(name)} = ${word}u;`)
   .join('\n');
 

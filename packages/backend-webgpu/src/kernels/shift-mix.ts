@@ -7,12 +7,12 @@
  * it has read what was there: so no other group's reading can come too late, and no second dispatch is needed.
  * Limits: 20 mixes, the words of a node.
  */
+import { firstTokenBit } from '@rwkv-ts/program';
 import { workgroupSum } from './reduce.js';
 import {
   createShader,
   entryArguments,
   type FieldLayout,
-  firstTokenBit,
   rowOfGroup,
   type Shader,
 } from './shader.js';

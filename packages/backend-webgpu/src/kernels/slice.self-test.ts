@@ -1,5 +1,5 @@
 import { type SelfTest, testHeader, TestMemory } from './self-test.js';
-import { headerWords } from './shader.js';
+import { stepWords } from '@rwkv-ts/program';
 
 const [tokens, width, start] = [3, 261, 5];
 
@@ -8,7 +8,7 @@ export function sliceSelfTest(): SelfTest {
   const x = memory.view(width + start + 3);
   const out = memory.out(width, (row, column) => x.at(row, start + column));
   return {
-    nodes: [{ rows: headerWords.tokens, width, start, x, out }],
+    nodes: [{ rows: stepWords.tokens, width, start, x, out }],
     header: testHeader([1, 2]),
     ...memory.buffers,
     groups: [2, tokens + 1, 1],

@@ -1,5 +1,5 @@
 import { type SelfTest, testHeader, TestMemory, type TestRows } from './self-test.js';
-import { headerWords } from './shader.js';
+import { stepWords } from '@rwkv-ts/program';
 import { topKChunk, topKFan, topKListWidth } from './top-k.js';
 
 const rows = 2;
@@ -50,7 +50,7 @@ export function topKSelfTest(length: number): SelfTest {
     return number ?? memory.untouched;
   });
   return {
-    nodes: [{ rows: headerWords.tokens, width, x, out }],
+    nodes: [{ rows: stepWords.tokens, width, x, out }],
     header: testHeader([1, 1]),
     ...memory.buffers,
     groups: [2, rows + 1, 1],
@@ -84,7 +84,7 @@ export function topKMergeSelfTest(length: number): SelfTest {
     return column < 2 * length ? columns[column - length]! : sum;
   });
   return {
-    nodes: [{ rows: headerWords.tokens, lists: topKFan, count: length, x, out }],
+    nodes: [{ rows: stepWords.tokens, lists: topKFan, count: length, x, out }],
     header: testHeader([1, 1]),
     ...memory.buffers,
     groups: [1, rows + 1, 1],
