@@ -23,27 +23,41 @@ struct Moments {
   float mean, scale;
 };
 
-/** Of the `count` numbers that `at` gives by index; in every thread of the block. Two passes, as the squares of f32 cancel. */
-template <class Numbers>
-DEVICE Moments blockMoments(Numbers at, uint32_t count, float eps, float (&room)[2][kWarp]) {
+/**
+ * Of x [count], in every thread of the block. Two passes, as the squares of f32 cancel; between them a thread keeps its
+ * first kOwn numbers in registers.
+ */
+template <uint32_t kOwn>
+DEVICE Moments blockMoments(const float* x, uint32_t count, float eps, float (&room)[2][kWarp]) {
+  const uint32_t threads = threadCount(), rest = threadIndex() + kOwn * threads;
+  float own[kOwn];
+  UNROLL
+  for (uint32_t i = 0; i < kOwn; i++) {
+    const uint32_t c = threadIndex() + i * threads;
+    own[i] = c < count ? x[c] : 0.0f;
+  }
   float sum = 0;
-  for (uint32_t i = threadIndex(); i < count; i += threadCount()) sum += at(i);
+  UNROLL
+  for (uint32_t i = 0; i < kOwn; i++) sum += own[i];
+  for (uint32_t c = rest; c < count; c += threads) sum += x[c];
   const float mean = blockSum(sum, room[0]) / static_cast<float>(count);
   float squares = 0;
-  for (uint32_t i = threadIndex(); i < count; i += threadCount()) {
-    const float off = at(i) - mean;
+  UNROLL
+  for (uint32_t i = 0; i < kOwn; i++) {
+    const float off = threadIndex() + i * threads < count ? own[i] - mean : 0.0f;
     squares = fused(off, off, squares);
   }
+  for (uint32_t c = rest; c < count; c += threads) squares = fused(x[c] - mean, x[c] - mean, squares);
   const float variance = blockSum(squares, room[1]) / static_cast<float>(count);
   return {mean, 1.0f / squareRoot(variance + eps)};
 }
 
-KERNEL(norm, NormArguments) {
+KERNEL_BOUNDED(norm, NormArguments, 256, 4) {
   SHARED float room[2][kWarp];
   const uint32_t row = blockX(), first = blockY() * arguments.part;
   if (row >= step->counts[arguments.rows]) return;
   const float* x = arguments.x.row(row) + first;
-  const Moments moments = blockMoments([x](uint32_t i) { return x[i]; }, arguments.part, arguments.eps, room);
+  const Moments moments = blockMoments<16>(x, arguments.part, arguments.eps, room);
   for (uint32_t i = threadIndex(); i < arguments.part; i += threadCount()) {
     const float normed = (x[i] - moments.mean) * moments.scale;
     arguments.out.row(row)[first + i] = fused(normed, arguments.weight.at[first + i], arguments.bias.at[first + i]);
@@ -58,7 +72,7 @@ struct L2NormArguments {
 };
 DESCRIBE(L2NormArguments, x, out, rows, part, eps);
 
-KERNEL(l2_norm, L2NormArguments) {
+KERNEL_BOUNDED(l2_norm, L2NormArguments, 256, 4) {
   SHARED float room[kWarp];
   const uint32_t row = blockX(), first = blockY() * arguments.part;
   if (row >= step->counts[arguments.rows]) return;
