@@ -27,6 +27,7 @@
 namespace rwkv {
 
 struct Step;
+struct alignas(8) Words2 { uint32_t word[2]; };
 struct alignas(16) Words4 { uint32_t word[4]; };
 
 inline unsigned threadIndex() { return emulation::current().thread; }
@@ -121,5 +122,10 @@ inline Words4 load(const Words4* at) {
   return *at;
 }
 inline Words4 loadStreaming(const Words4* at) { return load(at); }
+inline Words2 load(const Words2* at) {
+  emulation::require_aligned(at, sizeof(Words2));
+  return *at;
+}
+inline float loadFresh(const float* at) { return *at; }
 
 }  // namespace rwkv

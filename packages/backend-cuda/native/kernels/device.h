@@ -32,6 +32,7 @@
 
 namespace rwkv {
 
+struct alignas(8) Words2 { uint32_t word[2]; };
 struct alignas(16) Words4 { uint32_t word[4]; };
 
 DEVICE unsigned threadIndex() { return threadIdx.x; }
@@ -93,6 +94,12 @@ DEVICE Words4 load(const Words4* at) {
   const uint4 read = *reinterpret_cast<const uint4*>(at);
   return {{read.x, read.y, read.z, read.w}};
 }
+DEVICE Words2 load(const Words2* at) {
+  const uint2 read = *reinterpret_cast<const uint2*>(at);
+  return {{read.x, read.y}};
+}
+/** What another block has written during this launch. */
+DEVICE float loadFresh(const float* at) { return __ldcg(at); }
 
 }  // namespace rwkv
 
