@@ -7,3 +7,4 @@
 #include "kernels/ops/prepare7.cuh"
 #include "kernels/ops/row-matmul.cuh"
 #include "kernels/ops/shift-mix.cuh"
+#include "kernels/ops/top-k.cuh"
