@@ -46,7 +46,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['**/*.mjs', '**/*.js'],
+    files: ['**/*.mjs', '**/*.cjs', '**/*.js'],
     extends: [tseslint.configs.disableTypeChecked],
     languageOptions: {
       globals: {
@@ -59,11 +59,19 @@ export default tseslint.config(
       },
     },
   },
+  {
+    files: ['**/*.cjs'],
+    languageOptions: {
+      sourceType: 'commonjs',
+      globals: { __dirname: 'readonly', exports: 'writable', require: 'readonly' },
+    },
+    rules: { '@typescript-eslint/no-require-imports': 'off' },
+  },
   ...directions,
   {
     // Anything that runs in a browser uses no `node:` import; a Node-only file is a `*.node.ts` behind an export condition.
     files: readdirSync('packages')
-      .filter((name) => !name.startsWith('backend-c'))
+      .filter((name) => name !== 'native' && !name.startsWith('backend-c'))
       .map((name) => `packages/${name}/src/**/*.ts`),
     ignores: ['**/*.test.ts', '**/*.node.ts', 'packages/*/src/node/**'],
     rules: {

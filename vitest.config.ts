@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
-import { platformName } from './packages/backend-cpu/scripts/platform.mjs';
+import { platformName } from './packages/native/scripts/platform.mjs';
 
 // Workspace packages resolve to their sources, so tests need no build. TEST_BUILT=1 runs the same tests on `dist`.
 const source = process.env['TEST_BUILT'] === '1' ? [] : ['@rwkv-ts/source'];

@@ -34,15 +34,8 @@
     {
       'target_name': 'rwkv_cpu',
       'sources': ['<!@(node scripts/native-sources.mjs addon)'],
-      'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")'],
-      'defines': [
-        'NAPI_VERSION=8',
-        'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS',
-        'NODE_ADDON_API_DISABLE_DEPRECATED',
-        # A worker can be terminated while its thread is in the addon; node-addon-api then ends the process otherwise.
-        'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
-        'RWKV_CPU_VERSION="<!(node -p "require(\'./package.json\').version")"',
-      ],
+      'include_dirs': ['<!@(node -p "require(\'@rwkv-ts/native/gyp\').includeFolders")'],
+      'defines': ['RWKV_CPU_VERSION="<!(node -p "require(\'./package.json\').version")"'],
       # The engine catches what the system's threads throw; Node-API's functions return their errors.
       'cflags!': ['-fno-exceptions'],
       'cflags_cc!': ['-fno-exceptions'],
@@ -54,7 +47,10 @@
       'conditions': [
         ['OS=="linux"', {
           # Symbols are resolved when the addon is loaded: what is missing is then an error, not the end of the process.
-          'ldflags': ['-Wl,--version-script=<(module_root_dir)/native/exports.map', '-Wl,-z,now'],
+          'ldflags': [
+            '-Wl,--version-script=<!(node -p "require(\'@rwkv-ts/native/gyp\').exportsMap")',
+            '-Wl,-z,now',
+          ],
         }],
         ['target_arch=="x64"', {
           'dependencies': ['rwkv_cpu_avx2', 'rwkv_cpu_avxvnni', 'rwkv_cpu_avx512', 'rwkv_cpu_avx512bf16'],

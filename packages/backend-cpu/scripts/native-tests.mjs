@@ -16,7 +16,9 @@ import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { addonObjects, CannotBuild } from './build-native.mjs';
+import { CannotBuild } from '@rwkv-ts/native/scripts/build-addon.mjs';
+import { buildTools } from '@rwkv-ts/native/scripts/platform.mjs';
+import { addonObjects } from './build-native.mjs';
 import {
   commonFlags,
   engineFlags,
@@ -26,7 +28,6 @@ import {
   packageFolder,
   sources,
 } from './native-sources.mjs';
-import { buildTools } from './platform.mjs';
 
 const testFolder = join(packageFolder, 'native/test');
 const emulators = { arm64: { command: 'qemu-aarch64-static', options: ['-cpu', 'max'] } };

@@ -12,6 +12,7 @@ import {
   type UploadOptions,
   type Weights,
 } from '@rwkv-ts/backend';
+import { Memory } from '@rwkv-ts/native';
 import {
   checkBindings,
   HandleKeeper,
@@ -25,7 +26,6 @@ import {
 import type { Engine } from './engine.js';
 import { type CpuExecutable, NativeExecutable } from './executable.js';
 import { findNative, loadNative } from './load-native.js';
-import { Memory } from './memory.js';
 import { type NativeAddon, weightFormats } from './native.js';
 import { type CpuBackendOptions, resolveOptions } from './options.js';
 import type { PackedMetadata } from './packed-file.js';

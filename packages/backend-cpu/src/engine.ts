@@ -1,4 +1,4 @@
-import type { Memory } from './memory.js';
+import type { Memory } from '@rwkv-ts/native';
 import type { NativeAddon, NativeHandle } from './native.js';
 
 /** What the handles of one backend share. */

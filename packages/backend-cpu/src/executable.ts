@@ -1,4 +1,5 @@
 import type { Batch, Executable, Limits, Program, Rows } from '@rwkv-ts/backend';
+import { Holding, nativeError } from '@rwkv-ts/native';
 import {
   type BatchContext,
   batchBounds,
@@ -8,7 +9,6 @@ import {
 } from '@rwkv-ts/program';
 import { encodeProgram } from './encode/encode-program.js';
 import type { Engine } from './engine.js';
-import { Holding, nativeError } from './memory.js';
 import { type NativeHandle, type OperationName, operationNames } from './native.js';
 import type { CpuStates } from './states.js';
 import type { CpuWeights } from './weights.js';

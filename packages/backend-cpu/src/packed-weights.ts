@@ -3,9 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { BackendError } from '@rwkv-ts/backend';
+import { Holding, nativeError } from '@rwkv-ts/native';
 import { requireLive } from '@rwkv-ts/program';
 import type { Engine } from './engine.js';
-import { Holding, nativeError } from './memory.js';
 import type { NativeHandle } from './native.js';
 import {
   decodeHead,

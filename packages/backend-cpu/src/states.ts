@@ -1,7 +1,7 @@
 import type { StateSpec, States } from '@rwkv-ts/backend';
+import { Holding, nativeError } from '@rwkv-ts/native';
 import { checkStateSpecs, requireLive, stateInvalid } from '@rwkv-ts/program';
 import type { Engine } from './engine.js';
-import { Holding, nativeError } from './memory.js';
 import type { NativeHandle } from './native.js';
 
 export interface StatesOptions {

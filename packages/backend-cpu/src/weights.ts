@@ -1,8 +1,8 @@
 import { BackendError, type HostWeight, type WeightFormat, type Weights } from '@rwkv-ts/backend';
 import { bytesForShape, FormatsError } from '@rwkv-ts/formats';
+import { Holding } from '@rwkv-ts/native';
 import { requireLive } from '@rwkv-ts/program';
 import type { Engine } from './engine.js';
-import { Holding } from './memory.js';
 import { layouts, type NativeHandle, weightFormats } from './native.js';
 
 /** One weight in the addon's memory. */

@@ -1,7 +1,9 @@
 /**
  * Over 400 lines because it is the whole surface of the addon, in the order of src/native.ts.
  *
- * The functions that src/native.ts declares. Arguments were checked there; here only what memory safety needs is.
+ * The functions that src/native.ts declares. Arguments were checked there; here only what memory safety needs is. Arrays
+ * that a job reads or fills (outputs, words, snapshots) are made by this package alone, and the bytes of a weight belong to
+ * whom they were handed to, so that nobody transfers or resizes them meanwhile.
  */
 #include <algorithm>
 #include <cstring>
@@ -20,27 +22,6 @@ namespace {
 
 bool valid_format(size_t format) { return format < static_cast<size_t>(kFormats); }
 bool valid_layout(size_t layout) { return layout < static_cast<size_t>(kLayouts); }
-
-/**
- * A typed array that lives until the job has been settled. That keeps its memory only as long as nobody transfers or
- * resizes its buffer: what a program gets (outputs, words, snapshots) comes from this package alone, and the bytes of a
- * weight belong to whom they were handed to.
- */
-template <class Array>
-class Pinned {
- public:
-  explicit Pinned(Array array) : data_(array.Data()), length_(array.ElementLength()) {
-    reference_ = Napi::Persistent(static_cast<const Napi::Object&>(array));
-  }
-  auto data() const { return data_; }
-  size_t length() const { return length_; }
-  Napi::Value value() const { return reference_.Value(); }
-
- private:
-  decltype(std::declval<Array>().Data()) data_;
-  size_t length_;
-  Napi::ObjectReference reference_;
-};
 
 // ---- The machine ------------------------------------------------------------------------------------------------
 
@@ -65,15 +46,6 @@ Napi::Value packed_bytes_of(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(bytes));
 }
 
-/** adjustMemory(change): tells V8 of bytes outside its heap; returns all that it was told of. */
-Napi::Value adjust_memory(const Napi::CallbackInfo& info) {
-  // V8 aborts when told of more than any machine has.
-  constexpr double kMost = 1e15;
-  const double change = number(info, 0);
-  const int64_t bytes = change >= -kMost && change <= kMost ? static_cast<int64_t>(change) : 0;
-  return Napi::Number::New(info.Env(), static_cast<double>(Napi::MemoryManagement::AdjustExternalMemory(info.Env(), bytes)));
-}
-
 // ---- Engine -----------------------------------------------------------------------------------------------------
 
 /** createEngine(instructions, threads, pin, spinMicroseconds) */
@@ -88,40 +60,20 @@ Napi::Value create_engine(const Napi::CallbackInfo& info) {
   options.pool.threads = static_cast<unsigned>(size(info, 1));
   options.pool.pin = flag(info, 2);
   options.pool.spin_microseconds = static_cast<unsigned>(size(info, 3));
-  auto handle = EngineHandle::create(info.Env(), options);
+  const EngineHandle::Options queue{"rwkv-cpu", options.pool.spin_microseconds};
+  auto engine = Engine::create(options);
+  auto handle = engine ? EngineHandle::create(info.Env(), std::move(engine), queue) : nullptr;
   if (!handle) return out_of_memory(info.Env(), "the system gives no more threads");
   return wrap(info.Env(), std::move(handle));
 }
 
-/** Resolves when everything queued before has been done. */
-class BarrierJob final : public AddonJob {
- public:
-  using AddonJob::AddonJob;
-  void work(Engine&) override {}
-};
-
-Napi::Value drain_engine(const Napi::CallbackInfo& info) {
-  const auto engine = unwrap<EngineHandle>(info[0]);
-  if (!engine) return info.Env().Undefined();
-  auto job = std::make_unique<BarrierJob>(info.Env(), engine);
-  const Napi::Value promise = job->promise();
-  engine->enqueue(info.Env(), std::move(job));
-  return promise;
-}
-
-Napi::Value stop_engine(const Napi::CallbackInfo& info) {
-  const auto engine = unwrap<EngineHandle>(info[0]);
-  if (engine) engine->stop();
-  return info.Env().Undefined();
-}
-
 // ---- Weights ----------------------------------------------------------------------------------------------------
 
-class PackJob final : public AddonJob {
+class PackJob final : public EngineJob {
  public:
   PackJob(Napi::Env env, std::shared_ptr<EngineHandle> engine, std::shared_ptr<WeightStore> store, size_t index,
           Format format, const Napi::Uint8Array& bytes)
-      : AddonJob(env, std::move(engine)),
+      : EngineJob(env, std::move(engine)),
         store_(std::move(store)),
         index_(index),
         tensor_(store_->tensor(index)),
@@ -203,32 +155,7 @@ Napi::Value add_weight(const Napi::CallbackInfo& info) {
                                        is_vector ? Layout::panels : static_cast<Layout>(layout));
   if (index < 0) return out_of_memory(env, "the system has no memory for the weight");
   auto job = std::make_unique<PackJob>(env, engine, store, static_cast<size_t>(index), format, bytes);
-  const Napi::Value promise = job->promise();
-  engine->enqueue(env, std::move(job));
-  return promise;
-}
-
-/** Frees a store after everything queued before. */
-template <class Store>
-class ReleaseJob final : public AddonJob {
- public:
-  ReleaseJob(Napi::Env env, std::shared_ptr<EngineHandle> engine, std::shared_ptr<Store> store)
-      : AddonJob(env, std::move(engine)), store_(std::move(store)) {}
-  void work(Engine&) override { store_->release(); }
-
- private:
-  std::shared_ptr<Store> store_;
-};
-
-template <class Store>
-Napi::Value release(const Napi::CallbackInfo& info) {
-  const auto engine = unwrap<EngineHandle>(info[0]);
-  const auto store = engine ? unwrap<Store>(info[1]) : nullptr;
-  if (!store) return info.Env().Undefined();
-  auto job = std::make_unique<ReleaseJob<Store>>(info.Env(), engine, store);
-  const Napi::Value promise = job->promise();
-  engine->enqueue(info.Env(), std::move(job));
-  return promise;
+  return engine->enqueue(env, std::move(job));
 }
 
 // ---- States -----------------------------------------------------------------------------------------------------
@@ -265,15 +192,15 @@ Napi::Value create_states(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
-class AllocateStatesJob final : public AddonJob {
+class AllocateStatesJob final : public EngineJob {
  public:
   AllocateStatesJob(Napi::Env env, std::shared_ptr<EngineHandle> engine, std::shared_ptr<StateStore> store)
-      : AddonJob(env, std::move(engine)), store_(std::move(store)) {}
+      : EngineJob(env, std::move(engine)), store_(std::move(store)) {}
 
-  void work(Engine& engine) override {
+  void work(Engine&) override {
     // Programs may point into the memory that is there.
     if (store_->allocated()) return fail("INTERNAL", "the states have their memory");
-    if (!store_->allocate(engine.stopping())) fail("OUT_OF_MEMORY", "the system has no memory for the states");
+    if (!store_->allocate(stopping())) fail("OUT_OF_MEMORY", "the system has no memory for the states");
   }
 
  private:
@@ -286,18 +213,16 @@ Napi::Value allocate_states(const Napi::CallbackInfo& info) {
   const auto store = engine ? unwrap<StateStore>(info[1]) : nullptr;
   if (!store) return info.Env().Undefined();
   auto job = std::make_unique<AllocateStatesJob>(info.Env(), engine, store);
-  const Napi::Value promise = job->promise();
-  engine->enqueue(info.Env(), std::move(job));
-  return promise;
+  return engine->enqueue(info.Env(), std::move(job));
 }
 
 enum class StateChange { reset, copy, write, read };
 
-class StateJob final : public AddonJob {
+class StateJob final : public EngineJob {
  public:
   StateJob(Napi::Env env, std::shared_ptr<EngineHandle> engine, std::shared_ptr<StateStore> store, StateChange change,
            size_t slot, size_t to)
-      : AddonJob(env, std::move(engine)), store_(std::move(store)), change_(change), slot_(slot), to_(to) {}
+      : EngineJob(env, std::move(engine)), store_(std::move(store)), change_(change), slot_(slot), to_(to) {}
 
   void work(Engine&) override {
     if (!store_->allocated()) return fail("RELEASED", "the states have no memory");
@@ -334,19 +259,17 @@ Napi::Value change_state(const Napi::CallbackInfo& info) {
     job->bytes.emplace(info[3].As<Napi::Uint8Array>());
     if (job->bytes->length() != store->slot_size() * sizeof(float)) return type_error(env, "bad snapshot");
   }
-  const Napi::Value promise = job->promise();
-  engine->enqueue(env, std::move(job));
-  return promise;
+  return engine->enqueue(env, std::move(job));
 }
 
 // ---- Programs ---------------------------------------------------------------------------------------------------
 
 /** compile(engine, weights, states, words: Float64Array, arenaFloats, parameterFloats, tokens, sequences, wanted) */
-class CompileJob final : public AddonJob {
+class CompileJob final : public EngineJob {
  public:
   CompileJob(Napi::Env env, std::shared_ptr<EngineHandle> engine, std::shared_ptr<CompiledProgram> program,
              std::shared_ptr<StateStore> states, EncodedProgram encoded, const Napi::Float64Array& words)
-      : AddonJob(env, std::move(engine)),
+      : EngineJob(env, std::move(engine)),
         program_(std::move(program)),
         states_(std::move(states)),
         encoded_(encoded),
@@ -395,16 +318,14 @@ Napi::Value compile(const Napi::CallbackInfo& info) {
   auto program = std::make_shared<CompiledProgram>(engine->engine().kernels(), weights, states);
   auto job = std::make_unique<CompileJob>(env, engine, std::move(program), states, encoded,
                                           info[3].As<Napi::Float64Array>());
-  const Napi::Value promise = job->promise();
-  engine->enqueue(env, std::move(job));
-  return promise;
+  return engine->enqueue(env, std::move(job));
 }
 
-class RunJob final : public AddonJob {
+class RunJob final : public EngineJob {
  public:
   RunJob(Napi::Env env, std::shared_ptr<EngineHandle> engine, std::shared_ptr<CompiledProgram> program,
          const Napi::Float32Array& output)
-      : AddonJob(env, std::move(engine)), program_(std::move(program)), output_(output) {}
+      : EngineJob(env, std::move(engine)), program_(std::move(program)), output_(output) {}
 
   Step step() const {
     Step step;
@@ -423,7 +344,7 @@ class RunJob final : public AddonJob {
   }
   size_t output_length() const { return output_.length(); }
   void work(Engine& engine) override {
-    if (program_->run(engine.pool(), step(), output_.data(), engine.stopping())) return;
+    if (program_->run(engine.pool(), step(), output_.data(), stopping())) return;
     fail("OUT_OF_MEMORY", "the system has no memory for the step");
   }
   Napi::Value result(Napi::Env) override { return output_.value(); }
@@ -437,11 +358,11 @@ class RunJob final : public AddonJob {
   Pinned<Napi::Float32Array> output_;
 };
 
-class OutputRowJob final : public AddonJob {
+class OutputRowJob final : public EngineJob {
  public:
   OutputRowJob(Napi::Env env, std::shared_ptr<EngineHandle> engine, std::shared_ptr<CompiledProgram> program,
                uint32_t row, const Napi::Float32Array& output)
-      : AddonJob(env, std::move(engine)), program_(std::move(program)), row_(row), output_(output) {}
+      : EngineJob(env, std::move(engine)), program_(std::move(program)), row_(row), output_(output) {}
   void work(Engine&) override {
     if (!program_->output_row(row_, output_.data(), output_.length())) fail("NO_SUCH_ROW", "the last step kept no such row");
   }
@@ -482,9 +403,7 @@ Napi::Value run(const Napi::CallbackInfo& info) {
       !program->accepts(job->step(), job->embedding_vectors.size(), job->output_length())) {
     return type_error(env, "the batch does not fit the program");
   }
-  const Napi::Value promise = job->promise();
-  engine->enqueue(env, std::move(job));
-  return promise;
+  return engine->enqueue(env, std::move(job));
 }
 
 /** outputRow(engine, program, row, output): resolves to output. */
@@ -495,15 +414,13 @@ Napi::Value output_row(const Napi::CallbackInfo& info) {
   if (!program) return env.Undefined();
   if (!is_array<float>(info[3])) return type_error(env, "the output must be a Float32Array");
   auto job = std::make_unique<OutputRowJob>(env, engine, program, small(info, 2), info[3].As<Napi::Float32Array>());
-  const Napi::Value promise = job->promise();
-  engine->enqueue(env, std::move(job));
-  return promise;
+  return engine->enqueue(env, std::move(job));
 }
 
-class ProfileJob final : public AddonJob {
+class ProfileJob final : public EngineJob {
  public:
   ProfileJob(Napi::Env env, std::shared_ptr<EngineHandle> engine, std::shared_ptr<CompiledProgram> program, bool on)
-      : AddonJob(env, std::move(engine)), program_(std::move(program)), on_(on) {}
+      : EngineJob(env, std::move(engine)), program_(std::move(program)), on_(on) {}
   void work(Engine&) override {
     profile_ = program_->profile();
     program_->set_profiling(on_);
@@ -527,34 +444,31 @@ Napi::Value profile(const Napi::CallbackInfo& info) {
   const auto program = engine ? unwrap<CompiledProgram>(info[1]) : nullptr;
   if (!program) return info.Env().Undefined();
   auto job = std::make_unique<ProfileJob>(info.Env(), engine, program, flag(info, 2));
-  const Napi::Value promise = job->promise();
-  engine->enqueue(info.Env(), std::move(job));
-  return promise;
+  return engine->enqueue(info.Env(), std::move(job));
 }
 
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
-  exports.Set("version", Napi::String::New(env, RWKV_CPU_VERSION));
+  add_common_functions(env, exports, RWKV_CPU_VERSION);
   add<instructions>(env, exports, "instructions");
   add<packed_bytes_of>(env, exports, "packedBytes");
-  add<adjust_memory>(env, exports, "adjustMemory");
   add<create_engine>(env, exports, "createEngine");
-  add<drain_engine>(env, exports, "drainEngine");
-  add<stop_engine>(env, exports, "stopEngine");
+  add<drain_engine<Engine>>(env, exports, "drainEngine");
+  add<stop_engine<Engine>>(env, exports, "stopEngine");
   add<create_weights>(env, exports, "createWeights");
   add<add_weight>(env, exports, "addWeight");
-  add<release<WeightStore>>(env, exports, "releaseWeights");
+  add<release<Engine, WeightStore>>(env, exports, "releaseWeights");
   add<create_states>(env, exports, "createStates");
   add<allocate_states>(env, exports, "allocateStates");
   add<change_state<StateChange::reset>>(env, exports, "resetState");
   add<change_state<StateChange::copy>>(env, exports, "copyState");
   add<change_state<StateChange::write>>(env, exports, "writeState");
   add<change_state<StateChange::read>>(env, exports, "readState");
-  add<release<StateStore>>(env, exports, "releaseStates");
+  add<release<Engine, StateStore>>(env, exports, "releaseStates");
   add<compile>(env, exports, "compile");
   add<run>(env, exports, "run");
   add<output_row>(env, exports, "outputRow");
   add<profile>(env, exports, "profile");
-  add<release<CompiledProgram>>(env, exports, "releaseProgram");
+  add<release<Engine, CompiledProgram>>(env, exports, "releaseProgram");
   add_packed_functions(env, exports);
   return exports;
 }

@@ -5,20 +5,16 @@
 #include <utility>
 #include <vector>
 
-#include "../engine/file-mapping.h"
 #include "handles.h"
 
 namespace rwkv::addon {
 
-template <>
-const napi_type_tag Tagged<FileMapping>::tag = {0x7277b76b63707531, 0x5};
-
 namespace {
 
-class MapJob final : public AddonJob {
+class MapJob final : public EngineJob {
  public:
   MapJob(Napi::Env env, std::shared_ptr<EngineHandle> engine, std::string path)
-      : AddonJob(env, std::move(engine)), path_(std::move(path)) {}
+      : EngineJob(env, std::move(engine)), path_(std::move(path)) {}
 
   void work(Engine&) override {
     switch (mapping_->open(path_.c_str())) {
@@ -48,9 +44,7 @@ Napi::Value map_file(const Napi::CallbackInfo& info) {
   const auto engine = unwrap<EngineHandle>(info[0]);
   if (!engine) return env.Undefined();
   auto job = std::make_unique<MapJob>(env, engine, text(info, 1));
-  const Napi::Value promise = job->promise();
-  engine->enqueue(env, std::move(job));
-  return promise;
+  return engine->enqueue(env, std::move(job));
 }
 
 /** readMapping(mapping, offset, length): a copy. */
@@ -97,11 +91,11 @@ Napi::Value map_weights(const Napi::CallbackInfo& info) {
   return wrap(env, std::move(store));
 }
 
-class ReadPackedJob final : public AddonJob {
+class ReadPackedJob final : public EngineJob {
  public:
   ReadPackedJob(Napi::Env env, std::shared_ptr<EngineHandle> engine, std::shared_ptr<WeightStore> store,
                 Napi::Uint8Array bytes)
-      : AddonJob(env, std::move(engine)), store_(std::move(store)), out_(bytes.Data()), length_(bytes.ByteLength()) {
+      : EngineJob(env, std::move(engine)), store_(std::move(store)), out_(bytes.Data()), length_(bytes.ByteLength()) {
     reference_ = Napi::Persistent(static_cast<const Napi::Object&>(bytes));
   }
 
@@ -134,9 +128,7 @@ Napi::Value read_packed(const Napi::CallbackInfo& info) {
   if (!is_array<uint8_t>(info[4])) return type_error(env, "bad bytes");
   auto job = std::make_unique<ReadPackedJob>(env, engine, store, info[4].As<Napi::Uint8Array>());
   if (!whole(info[2], job->index) || !whole(info[3], job->offset)) return type_error(env, "bad weight");
-  const Napi::Value promise = job->promise();
-  engine->enqueue(env, std::move(job));
-  return promise;
+  return engine->enqueue(env, std::move(job));
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 /** The functions of the addon for files of packed weights. */
 #pragma once
 
-#include <napi.h>
+#include <rwkv/addon/node-api.h>
 
 namespace rwkv::addon {
 

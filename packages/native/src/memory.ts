@@ -1,14 +1,19 @@
 import { BackendError } from '@rwkv-ts/backend';
 import { outOfMemory } from '@rwkv-ts/program';
-import type { NativeAddon } from './native.js';
+
+/** An addon, as far as it tells V8 of bytes outside its heap (`add_common_functions` of functions.h). */
+export interface MemoryListener {
+  /** Returns how many V8 now knows of. */
+  adjustMemory(change: number): number;
+}
 
 /** Counts the bytes of all live handles, tells V8 of them, and refuses to go over a limit. */
 export class Memory {
-  readonly #addon: NativeAddon;
+  readonly #addon: MemoryListener;
   readonly #limit: number;
   #used = 0;
 
-  constructor(addon: NativeAddon, limit: number) {
+  constructor(addon: MemoryListener, limit: number) {
     this.#addon = addon;
     // Beyond this, sums of bytes would not be exact.
     this.#limit = Math.min(limit, Number.MAX_SAFE_INTEGER);

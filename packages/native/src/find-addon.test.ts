@@ -1,19 +1,34 @@
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { BackendError } from '@rwkv-ts/backend';
 import { expect, test } from 'vitest';
-import { findLibc, platformName } from '../scripts/platform.mjs';
-import { findNative, loadNative, platformPackage, type NativeHost } from './load-native.js';
+import { platformName } from '../scripts/platform.mjs';
+import {
+  type AddonDescription,
+  type AddonHost,
+  findAddon,
+  type FoundAddon,
+  platformPackage,
+} from './find-addon.js';
 
-const folder = '/somewhere/backend-cpu';
-const local = join(folder, 'prebuilds/linux-x64-gnu/rwkv_cpu.node');
-const prebuilt = '@rwkv-ts/backend-cpu-linux-x64-gnu';
+const description: AddonDescription = {
+  title: 'native test backend',
+  packageName: '@rwkv-ts/backend-test',
+  fileName: 'rwkv_test.node',
+};
+
+const folder = '/somewhere/backend-test';
+const local = join(folder, 'prebuilds/linux-x64-gnu/rwkv_test.node');
+const prebuilt = '@rwkv-ts/backend-test-linux-x64-gnu';
 const missing = Object.assign(new Error("Cannot find module 'it'"), { code: 'MODULE_NOT_FOUND' });
 const tooOld = Object.assign(new Error("version `GLIBC_2.38' not found"), {
   code: 'ERR_DLOPEN_FAILED',
 });
 
 /** A machine on which `modules` can be required; an Error among them is thrown. */
-function machine(modules: Record<string, unknown>, changes: Partial<NativeHost> = {}): NativeHost {
+function machine(modules: Record<string, unknown>, changes: Partial<AddonHost> = {}): AddonHost {
   return {
     platform: 'linux-x64-gnu',
     version: '1.2.3',
@@ -28,9 +43,11 @@ function machine(modules: Record<string, unknown>, changes: Partial<NativeHost> 
   };
 }
 
-function failure(host: NativeHost): BackendError {
+const find = (host: AddonHost): FoundAddon<{ version: string }> => findAddon(description, host);
+
+function failure(host: AddonHost, changes: Partial<AddonDescription> = {}): BackendError {
   try {
-    loadNative(host);
+    findAddon({ ...description, ...changes }, host);
   } catch (error) {
     expect(error).toBeInstanceOf(BackendError);
     expect((error as BackendError).code).toBe('DEVICE_UNAVAILABLE');
@@ -41,13 +58,13 @@ function failure(host: NativeHost): BackendError {
 
 test('the build from source comes before the platform package', () => {
   const [ours, theirs] = [{ version: '1.2.3' }, { version: '1.2.3' }];
-  expect(loadNative(machine({ [local]: ours, [prebuilt]: theirs }))).toBe(ours);
-  expect(loadNative(machine({ [prebuilt]: theirs }))).toBe(theirs);
+  expect(find(machine({ [local]: ours, [prebuilt]: theirs })).addon).toBe(ours);
+  expect(find(machine({ [prebuilt]: theirs })).addon).toBe(theirs);
 });
 
 test('where it was found is told', () => {
   const addon = { version: '1.2.3' };
-  const source = (modules: Record<string, unknown>) => findNative(machine(modules)).source;
+  const source = (modules: Record<string, unknown>) => find(machine(modules)).source;
   expect(source({ [local]: addon })).toBe(`the build from source ${local}`);
   expect(source({ [prebuilt]: addon })).toBe(`the package ${prebuilt}`);
 });
@@ -58,12 +75,14 @@ test.each([
   ['that is something else', {}],
 ])('a build from source %s gives way to the platform package', (_, build) => {
   const theirs = { version: '1.2.3' };
-  expect(loadNative(machine({ [local]: build, [prebuilt]: theirs }))).toBe(theirs);
+  expect(find(machine({ [local]: build, [prebuilt]: theirs })).addon).toBe(theirs);
 });
 
 test('nothing there: both are named, with what to install and what to run', () => {
   const error = failure(machine({}));
-  expect(error.message).toContain('1.2.3 cannot be loaded on linux-x64-gnu');
+  expect(error.message).toContain(
+    'The native test backend 1.2.3 cannot be loaded on linux-x64-gnu',
+  );
   expect(error.message).toContain(`${local}: not there`);
   expect(error.message).toContain(`${prebuilt}: not installed`);
   expect(error.message).toContain(`install ${prebuilt}@1.2.3`);
@@ -132,10 +151,26 @@ test('a platform without a package: only building is offered, and the package is
     },
   );
   const error = failure(host);
-  expect(error.message).toContain('@rwkv-ts/backend-cpu-freebsd-x64: no such package is published');
+  expect(error.message).toContain(
+    '@rwkv-ts/backend-test-freebsd-x64: no such package is published',
+  );
   expect(error.message).not.toContain('install @rwkv-ts');
   expect(error.message).toContain('a C++17 compiler');
   expect(asked).toEqual([]);
+});
+
+test('a backend for some platforms only has packages for those', () => {
+  const { message } = failure(machine({}), { platforms: ['win32-x64'] });
+  expect(message).toContain(`${prebuilt}: no such package is published`);
+  expect(message).not.toContain('install @rwkv-ts');
+  expect(failure(machine({}), { platforms: ['linux-x64-gnu'] }).message).toContain(
+    `install ${prebuilt}@1.2.3`,
+  );
+});
+
+test('what a build needs beside a compiler is named', () => {
+  const { message } = failure(machine({}), { alsoNeeds: 'the CUDA toolkit' });
+  expect(message).toMatch(/make and Python 3 .*, and the CUDA toolkit, then run `node /);
 });
 
 test('in the repository the remedy is to build it', () => {
@@ -144,26 +179,28 @@ test('in the repository the remedy is to build it', () => {
   expect(error.message).not.toContain('install @rwkv-ts');
 });
 
-test('platform names', () => {
-  expect(platformName({ platform: 'linux', arch: 'arm64', libc: 'musl' })).toBe('linux-arm64-musl');
-  expect(platformName({ platform: 'darwin', arch: 'arm64' })).toBe('darwin-arm64');
-  expect(platformName({ platform: 'win32', arch: 'x64' })).toBe('win32-x64');
-  expect(platformPackage('win32-x64')).toBe('@rwkv-ts/backend-cpu-win32-x64');
-  expect(platformName()).toMatch(/^[a-z0-9]+-[a-z0-9]+/);
+test('a platform package is named after the package and the platform', () => {
+  expect(platformPackage('@rwkv-ts/backend-test', 'win32-x64')).toBe(
+    '@rwkv-ts/backend-test-win32-x64',
+  );
 });
 
-test('the C library is read from the memory map, and from the report where there is none', () => {
-  const gnu = '7f r-xp 1 fe:00 2 /usr/lib/x86_64-linux-gnu/libc.so.6\n';
-  const musl = '7f r-xp 1 fe:00 2 /lib/ld-musl-x86_64.so.1\n';
-  const unread = () => {
-    throw new Error('the report was made');
-  };
-  expect(findLibc({ readMap: () => gnu, report: unread })).toBe('gnu');
-  expect(findLibc({ readMap: () => musl, report: unread })).toBe('musl');
-  const noMap = { readMap: () => undefined };
-  expect(findLibc({ ...noMap, report: () => ({ header: { glibcVersionRuntime: '2.36' } }) })).toBe(
-    'gnu',
-  );
-  expect(findLibc({ ...noMap, report: () => ({ header: {} }) })).toBe('musl');
-  expect(findLibc({ ...noMap, report: () => undefined })).toBe('musl');
+test('this machine: version and folder are those of the package whose module asks', () => {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'find-addon-')));
+  try {
+    writeFileSync(join(folder, 'package.json'), '{ "version": "4.5.6" }');
+    const local = join(folder, 'prebuilds', platformName());
+    const asked = () => findAddon(description, pathToFileURL(join(folder, 'dist/index.js')).href);
+    expect(asked).toThrow(`native test backend 4.5.6 cannot be loaded on ${platformName()}`);
+    expect(asked).toThrow(`node ${join(folder, 'scripts/build-native.mjs')}`);
+    mkdirSync(local, { recursive: true });
+    writeFileSync(join(local, 'rwkv_test.node'), 'no addon');
+    expect(asked).toThrow('does not load');
+    const module = join(folder, 'node_modules', `@rwkv-ts/backend-test-${platformName()}`);
+    mkdirSync(module, { recursive: true });
+    writeFileSync(join(module, 'index.js'), "exports.version = '4.5.6'");
+    expect(asked().source).toBe(`the package @rwkv-ts/backend-test-${platformName()}`);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

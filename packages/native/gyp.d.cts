@@ -1,0 +1,2 @@
+export declare const includeFolders: string;
+export declare const exportsMap: string;
