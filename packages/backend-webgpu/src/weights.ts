@@ -1,5 +1,5 @@
-import { BackendError, type HostWeight, type WeightFormat, type Weights } from '@rwkv-ts/backend';
-import { bytesForShape, FormatsError } from '@rwkv-ts/formats';
+import type { HostWeight, Weights } from '@rwkv-ts/backend';
+import { bytesForShape, checkWeight } from '@rwkv-ts/formats';
 import { outOfMemory, requireLive } from '@rwkv-ts/program';
 import type { MatrixShape } from './encode/graph.js';
 import type { Engine } from './engine.js';
@@ -78,7 +78,10 @@ export class WebGpuWeights implements Weights {
 
   async #add(weight: HostWeight): Promise<void> {
     requireLive(this.disposed, 'weights handle');
-    const { rows, columns } = this.#check(weight);
+    const { rows, columns } = checkWeight(weight, {
+      formats: weightFormats,
+      has: (name) => this.#weights.has(name),
+    });
     const { name, shape, format } = weight;
     const { context, maxBindingBytes } = this.#engine;
     const cut = (each: MatrixLayout) =>
@@ -167,70 +170,10 @@ export class WebGpuWeights implements Weights {
     await new Promise((resolve) => setTimeout(resolve, 0));
     this.#sliceStart = performance.now();
   }
-
-  /** Nothing is allocated before. */
-  #check(weight: HostWeight): { rows: number; columns: number } {
-    const { name, shape, format, bytes } = weight;
-    if (!weightFormats.includes(format)) throw unsupportedFormat(weight);
-    if (typeof name !== 'string' || name === '') {
-      throw invalid(weight, { expected: 'a name', got: JSON.stringify(name) });
-    }
-    const count = shape.reduce((total, size) => total * size, 1);
-    const areSizes = shape.every((size) => Number.isSafeInteger(size) && size > 0);
-    if (shape.length === 0 || !areSizes || !Number.isSafeInteger(count)) {
-      throw invalid(weight, { expected: 'positive sizes', got: `[${shape.join(', ')}]` });
-    }
-    if (this.#weights.has(name)) {
-      throw new BackendError({
-        code: 'WEIGHT_INVALID',
-        message: `Weight ${name} must occur once, got it twice.`,
-        expected: 1,
-        got: 2,
-      });
-    }
-    const expected = expectedBytes(weight);
-    if (!(bytes instanceof Uint8Array)) {
-      throw new TypeError(`Weight ${name} must have Uint8Array bytes.`);
-    }
-    if (bytes.length !== expected) {
-      throw invalid(weight, { expected: `${expected} bytes`, got: bytes.length });
-    }
-    const columns = shape.at(-1)!;
-    return { rows: count / columns, columns };
-  }
 }
 
 /** The queue takes no shared memory. */
 function unshared(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const { buffer } = bytes;
   return buffer instanceof ArrayBuffer ? (bytes as Uint8Array<ArrayBuffer>) : new Uint8Array(bytes);
-}
-
-function expectedBytes(weight: HostWeight): number {
-  try {
-    return bytesForShape(weight.format, weight.shape);
-  } catch (cause) {
-    if (!(cause instanceof FormatsError)) throw cause;
-    throw invalid(weight, { expected: cause.expected, got: cause.got, cause });
-  }
-}
-
-function unsupportedFormat({ name, format }: HostWeight): BackendError {
-  return new BackendError({
-    code: 'UNSUPPORTED_WEIGHT_FORMAT',
-    message: `Weight ${name} is in the format ${format}; supported: ${weightFormats.join(', ')}.`,
-    expected: [...weightFormats] satisfies WeightFormat[],
-    got: format,
-  });
-}
-
-function invalid(
-  { name, format, shape }: HostWeight,
-  options: { expected: unknown; got: unknown; cause?: unknown },
-): BackendError {
-  return new BackendError({
-    code: 'WEIGHT_INVALID',
-    message: `Weight ${name} ${format} [${shape.join(', ')}] must have ${String(options.expected)}, got ${String(options.got)}.`,
-    ...options,
-  });
 }

@@ -1,3 +1,10 @@
+export {
+  checkWeight,
+  checkWeightHeader,
+  repeatedWeight,
+  type WeightRules,
+  type WeightSize,
+} from './check-weight.js';
 export { convertFormat, losslessTarget, type EncodedWeight } from './convert.js';
 export { decode, decodeRange } from './decode.js';
 export { encode, encodeRange } from './encode.js';

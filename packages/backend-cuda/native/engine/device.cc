@@ -103,6 +103,8 @@ Device::~Device() { close(); }
 void Device::close() {
   if (!context_) return;
   const Functions& driver = library_->functions;
+  // Whoever closes may be another thread than the one that opened.
+  driver.cuCtxSetCurrent(context_);
   if (stream_) driver.cuStreamSynchronize(stream_);
   staging_.reset();
   for (CUmodule module : modules_) driver.cuModuleUnload(module);
@@ -125,22 +127,30 @@ size_t Device::free_bytes() {
   return free;
 }
 
-void Device::load_kernels(const void* image, const std::vector<std::string>& names) {
-  const Functions& driver = library_->functions;
+void Device::load_module(const void* image) {
   CUmodule module = nullptr;
-  const CUresult loaded = driver.cuModuleLoadData(&module, image);
+  const CUresult loaded = library_->functions.cuModuleLoadData(&module, image);
   if (loaded == kNoBinaryForGpu || loaded == kInvalidImage) {
-    throw Failure{"DEVICE_UNAVAILABLE", "the kernels are not for this device (compute capability " +
-                                            std::to_string(facts_.capability / 10) + "." +
-                                            std::to_string(facts_.capability % 10) + "): " + describe(driver, loaded)};
+    unavailable("the kernels are not for this device (compute capability " + std::to_string(facts_.capability / 10) + "." +
+                std::to_string(facts_.capability % 10) + "): " + describe(library_->functions, loaded));
   }
   check(loaded, "loading the kernels");
   modules_.push_back(module);
+}
+
+void Device::find_kernels(const std::vector<std::string>& names) {
+  std::vector<CUfunction> found;
   for (const std::string& name : names) {
     CUfunction function = nullptr;
-    check(driver.cuModuleGetFunction(&function, module, name.c_str()), ("finding the kernel " + name).c_str());
-    kernels_.push_back(function);
+    CUresult result = kNotFound;
+    for (size_t i = 0; i < modules_.size() && result == kNotFound; i++) {
+      result = library_->functions.cuModuleGetFunction(&function, modules_[i], name.c_str());
+    }
+    if (result == kNotFound) unavailable("the kernels have no " + name + "; they are of another version");
+    check(result, "finding a kernel");
+    found.push_back(function);
   }
+  kernels_ = std::move(found);
 }
 
 std::vector<std::pair<int, int>> Device::kernel_costs() const {
@@ -174,8 +184,6 @@ Device::HostMemory Device::allocate_host(size_t bytes) {
 }
 
 void Device::release_host(void* at) {
-  // A step may still read it.
-  wait();
   check(library_->functions.cuMemFreeHost(at), "freeing memory of the host");
 }
 
@@ -228,6 +236,7 @@ void Device::launch(const LaunchList& list) {
   unsigned char buffer[4096];
   for (const Launch& each : list.launches) {
     size_t bytes = sizeof(CUdeviceptr) + each.bytes;
+    if (bytes > sizeof buffer || each.kernel >= kernels_.size()) throw Failure{"INTERNAL", "a launch is malformed"};
     memcpy(buffer, &list.step, sizeof(CUdeviceptr));
     memcpy(buffer + sizeof(CUdeviceptr), list.arguments.data() + each.offset, each.bytes);
     void* extra[] = {kLaunchBuffer, buffer, kLaunchBufferBytes, &bytes, kLaunchEnd};

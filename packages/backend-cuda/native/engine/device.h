@@ -85,8 +85,10 @@ class Device {
   const DeviceFacts& facts() const { return facts_; }
   size_t free_bytes();
 
-  /** Kernels of a fatbin by the given names, numbered in the order of all calls. */
-  void load_kernels(const void* image, const std::vector<std::string>& names);
+  /** A fatbin. */
+  void load_module(const void* image);
+  /** Kernels of the modules, which launches name by their place here. */
+  void find_kernels(const std::vector<std::string>& names);
   /** [registers, bytes of local memory] of each kernel. */
   std::vector<std::pair<int, int>> kernel_costs() const;
 

@@ -1,0 +1,3 @@
+import type { AddonDescription } from '@rwkv-ts/native';
+
+export declare const addon: AddonDescription;
