@@ -17,7 +17,8 @@ import { createHash } from 'node:crypto';
 import { endianness } from 'node:os';
 import { BackendError, type WeightFormat } from '@rwkv-ts/backend';
 import { layouts, type NativeAddon, weightFormats } from './native.js';
-import { layoutOf, repeated, type WeightLayout } from './weights.js';
+import { repeatedWeight } from '@rwkv-ts/formats';
+import { layoutOf, type WeightLayout } from './weights.js';
 
 /** Text by name, for whoever writes the file. */
 export type PackedMetadata = Readonly<Record<string, string>>;
@@ -169,7 +170,7 @@ function parseHeader(json: Uint8Array): { metadata: PackedMetadata; specs: Packe
   const names = new Set<string>();
   const specs = tensors.map((tensor: unknown) => {
     const spec = parseTensor(tensor);
-    if (names.has(spec.name)) throw repeated(spec.name);
+    if (names.has(spec.name)) throw repeatedWeight(spec.name);
     names.add(spec.name);
     return spec;
   });

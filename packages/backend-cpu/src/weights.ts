@@ -1,5 +1,5 @@
-import { BackendError, type HostWeight, type WeightFormat, type Weights } from '@rwkv-ts/backend';
-import { bytesForShape, FormatsError } from '@rwkv-ts/formats';
+import type { HostWeight, WeightFormat, Weights } from '@rwkv-ts/backend';
+import { checkWeight, checkWeightHeader, type WeightSize } from '@rwkv-ts/formats';
 import { Holding } from '@rwkv-ts/native';
 import { requireLive } from '@rwkv-ts/program';
 import type { Engine } from './engine.js';
@@ -75,7 +75,9 @@ export class CpuWeights implements Weights {
     requireLive(this.disposed, 'weights handle');
     const { addon, handle } = this.#engine;
     const { name, shape, format, bytes } = weight;
-    const { code, rows, columns, isVector, count } = this.#check(weight);
+    const has = (each: string) => this.#weights.has(each);
+    const size = checkWeight(weight, { formats: weightFormats, largestSize, has });
+    const { code, rows, columns, isVector, count } = withLayout(weight, size);
     const layout = layouts.indexOf(!isVector && this.#sparse.has(name) ? 'columns' : 'panels');
     const packed = addon.packedBytes(code, rows, columns, isVector, layout);
     const index = await this.#holding.allocate({ bytes: packed, what: `Weight ${name}` }, () =>
@@ -104,83 +106,15 @@ export class CpuWeights implements Weights {
     this.#weights.clear();
     this.#holding.release();
   }
-
-  /** @throws BackendError `WEIGHT_INVALID`, `UNSUPPORTED_WEIGHT_FORMAT`; nothing is allocated before */
-  #check(weight: HostWeight): WeightLayout {
-    const { name, bytes } = weight;
-    const layout = layoutOf(weight);
-    if (this.#weights.has(name)) throw repeated(name);
-    if (!(bytes instanceof Uint8Array)) {
-      throw new TypeError(`Weight ${name} must have Uint8Array bytes.`);
-    }
-    const expected = expectedBytes(weight);
-    if (bytes.length !== expected) {
-      throw invalid(weight, { expected: `${expected} bytes`, got: bytes.length });
-    }
-    return layout;
-  }
 }
 
 /** @throws BackendError `WEIGHT_INVALID`, `UNSUPPORTED_WEIGHT_FORMAT` */
 export function layoutOf(weight: Omit<HostWeight, 'bytes'>): WeightLayout {
-  const { name, shape, format } = weight;
+  return withLayout(weight, checkWeightHeader(weight, { formats: weightFormats, largestSize }));
+}
+
+function withLayout({ shape, format }: Omit<HostWeight, 'bytes'>, size: WeightSize): WeightLayout {
+  const { rows, columns } = size;
   const code = weightFormats.indexOf(format);
-  if (code < 0) throw unsupportedFormat(weight);
-  if (typeof name !== 'string' || name === '') {
-    throw invalid(weight, { expected: 'a name', got: JSON.stringify(name) });
-  }
-  const count = shape.reduce((total, size) => total * size, 1);
-  const areSizes = shape.every((size) => Number.isSafeInteger(size) && size > 0);
-  const columns = shape.at(-1) ?? 0;
-  const rows = count / columns;
-  if (shape.length === 0 || !areSizes || !Number.isSafeInteger(count)) {
-    throw invalid(weight, { expected: 'positive sizes', got: `[${shape.join(', ')}]` });
-  }
-  if (columns > largestSize || rows > largestSize) {
-    throw invalid(weight, {
-      expected: `at most ${largestSize} rows and columns`,
-      got: `[${shape.join(', ')}]`,
-    });
-  }
-  // Blocks that the rows cannot hold are told here, too.
-  expectedBytes(weight);
-  return { code, rows, columns, isVector: shape.length !== 2, count };
-}
-
-export function repeated(name: string): BackendError {
-  return new BackendError({
-    code: 'WEIGHT_INVALID',
-    message: `Weight ${name} must occur once, got it twice.`,
-    expected: 1,
-    got: 2,
-  });
-}
-
-function expectedBytes(weight: Omit<HostWeight, 'bytes'>): number {
-  try {
-    return bytesForShape(weight.format, weight.shape);
-  } catch (cause) {
-    if (!(cause instanceof FormatsError)) throw cause;
-    throw invalid(weight, { expected: cause.expected, got: cause.got, cause });
-  }
-}
-
-function unsupportedFormat({ name, format }: Omit<HostWeight, 'bytes'>): BackendError {
-  return new BackendError({
-    code: 'UNSUPPORTED_WEIGHT_FORMAT',
-    message: `Weight ${name} is in the format ${format}; supported: ${weightFormats.join(', ')}.`,
-    expected: [...weightFormats] satisfies WeightFormat[],
-    got: format,
-  });
-}
-
-function invalid(
-  { name, format, shape }: Omit<HostWeight, 'bytes'>,
-  options: { expected: unknown; got: unknown; cause?: unknown },
-): BackendError {
-  return new BackendError({
-    code: 'WEIGHT_INVALID',
-    message: `Weight ${name} ${format} [${shape.join(', ')}] must have ${String(options.expected)}, got ${String(options.got)}.`,
-    ...options,
-  });
+  return { code, rows, columns, isVector: shape.length !== 2, count: rows * columns };
 }
