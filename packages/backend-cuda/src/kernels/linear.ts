@@ -90,7 +90,7 @@ export function linearVariants({
     ];
   }
   const isPlain = formatLayouts[format].block === 1;
-  const few = isPlain ? vectorVariants(format, units) : blockVariants(format);
+  const few = isPlain ? vectorVariants(format) : blockVariants(format);
   return [...few, ...(units ? matrixUnitVariants(format, units) : [tile(format)])];
 }
 
@@ -154,12 +154,12 @@ function lanesFor(pieces: number): number {
 }
 
 /**
- * Products in f32 as exact as f32 is. Up to four rows the time is that of reading the weights; with eight, reading x
- * takes as long, and matrix units, where they take the format, need a small part of that.
+ * Products in f32 as exact as f32 is. Up to four rows the time is that of reading the weights; with eight, reading x takes
+ * as long where weights have 16 bits, and matrix units need a small part of that. f32 has none, and twice the time.
  */
-function vectorVariants(format: WeightFormat, units: PreparedForm | undefined): LinearVariant[] {
+function vectorVariants(format: WeightFormat): LinearVariant[] {
   const granule = 128 / formatLayouts[format].bits;
-  return (units ? [1, 2, 4] : [1, 2, 4, 8]).map((rows) => ({
+  return (format === 'f32' ? [1, 2, 4, 8] : [1, 2, 4]).map((rows) => ({
     mostRows: rows,
     kernel: kernel(`vector_${format}_${rows}`, { threads: vectorThreads, rowsPerBlock: rows }),
     outputsPerBlock: (columns: number) =>

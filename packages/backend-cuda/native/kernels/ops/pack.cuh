@@ -117,8 +117,10 @@ DEVICE void packBlocks(const PackArguments& arguments) {
   uint32_t* toHighs = reinterpret_cast<uint32_t*>(const_cast<unsigned char*>(to.highs)) + block * Format::kHighBits;
   UNROLL
   for (unsigned i = 0; i < Format::kBits; i++) toQuants[i] = quants[i];
-  UNROLL
-  for (unsigned i = 0; i < Format::kHighBits; i++) toHighs[i] = highs[i];
+  if constexpr (Format::kHighBits > 0) {
+    UNROLL
+    for (unsigned i = 0; i < Format::kHighBits; i++) toHighs[i] = highs[i];
+  }
   packScales<Format>(file, const_cast<unsigned char*>(to.scales), block, sub);
 }
 

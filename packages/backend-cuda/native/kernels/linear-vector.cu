@@ -1,0 +1,2 @@
+/** Products of few rows with plain weights. */
+#include "kernels/ops/linear-vector.cuh"
