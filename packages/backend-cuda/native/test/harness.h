@@ -54,14 +54,15 @@ class Random {
 /** Bits that no kernel computes. */
 constexpr uint32_t kUntouched = 0x7fc5a5a5u;
 
-/**
- * Rows of `width` numbers that are `stride` apart, with guards before, between and after. The first number lies at an odd
- * multiple of four bytes, since rows are aligned to no more than their numbers.
- */
+/** Numbers before and after rows: with the first the rows begin at a multiple of 16 bytes, with the second at no more than 4. */
+constexpr size_t kAlignedGuard = 64, kGuard = 67;
+
+/** Rows of `width` numbers that are `stride` apart, with guards before, between and after. */
 class Numbers {
  public:
-  Numbers(size_t rows, size_t width, size_t gap = 3) : rows_(rows), width_(width), stride_(width + gap) {
-    bits_.assign(kGuard + rows * stride_ + kGuard, kUntouched);
+  Numbers(size_t rows, size_t width, size_t gap = 3, size_t guard = kGuard)
+      : rows_(rows), width_(width), stride_(width + gap), guard_(guard) {
+    bits_.assign(guard_ + rows * stride_ + guard_, kUntouched);
   }
   void fill(const std::function<double()>& draw) {
     for (size_t r = 0; r < rows_; r++) {
@@ -69,7 +70,7 @@ class Numbers {
     }
   }
   void clear() { bits_.assign(bits_.size(), kUntouched); }
-  float* row(size_t r) { return reinterpret_cast<float*>(bits_.data()) + kGuard + r * stride_; }
+  float* row(size_t r) { return reinterpret_cast<float*>(bits_.data()) + guard_ + r * stride_; }
   const float* row(size_t r) const { return const_cast<Numbers*>(this)->row(r); }
   rwkv::Rows rows() { return {row(0), static_cast<uint32_t>(stride_), 0}; }
   rwkv::ConstRows read() const { return {row(0), static_cast<uint32_t>(stride_), 0}; }
@@ -79,15 +80,14 @@ class Numbers {
   /** Whether nothing but columns [0, width) of the first `written` rows was touched. */
   bool intact(size_t written) const {
     for (size_t i = 0; i < bits_.size(); i++) {
-      const bool inside = i >= kGuard && i - kGuard < written * stride_ && (i - kGuard) % stride_ < width_;
+      const bool inside = i >= guard_ && i - guard_ < written * stride_ && (i - guard_) % stride_ < width_;
       if (!inside && bits_[i] != kUntouched) return false;
     }
     return true;
   }
 
  private:
-  static constexpr size_t kGuard = 67;
-  size_t rows_, width_, stride_;
+  size_t rows_, width_, stride_, guard_;
   std::vector<uint32_t> bits_;
 };
 

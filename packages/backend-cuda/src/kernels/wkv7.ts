@@ -45,6 +45,6 @@ export function wkv7Kernel(size: number): Kernel {
     name: 'wkv7_any',
     ...common,
     threads: 256,
-    sharedBytes: 4 * tokensAtOnce * (8 * size + 3),
+    sharedBytes: 4 * tokensAtOnce * (9 * size + 4),
   };
 }

@@ -1,0 +1,3 @@
+/** Kernels that carry state from token to token. */
+#include "kernels/ops/wkv4.cuh"
+#include "kernels/ops/wkv7.cuh"
