@@ -1,3 +1,4 @@
 /** Kernels that carry state from token to token. */
 #include "kernels/ops/wkv4.cuh"
+#include "kernels/ops/wkv6.cuh"
 #include "kernels/ops/wkv7.cuh"

@@ -178,7 +178,7 @@ DEVICE void wkv7Head(const Step* step, const Wkv7Arguments& arguments) {
 }
 
 KERNEL_BOUNDED(wkv7_32, Wkv7Arguments, 96, 5) { wkv7Head<32>(step, arguments); }
-KERNEL_BOUNDED(wkv7_64, Wkv7Arguments, 256, 2) { wkv7Head<64>(step, arguments); }
+KERNEL_BOUNDED(wkv7_64, Wkv7Arguments, 256, 3) { wkv7Head<64>(step, arguments); }
 KERNEL_BOUNDED(wkv7_128, Wkv7Arguments, 640, 1) { wkv7Head<128>(step, arguments); }
 
 constexpr uint32_t kWkv7Few = 4;
