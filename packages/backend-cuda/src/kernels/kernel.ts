@@ -51,3 +51,16 @@ export function layoutOf(fields: Fields): StructLayout {
   }
   return { offsets, bytes: Math.ceil(end / 8) * 8 };
 }
+
+export interface ArgumentsLayout extends StructLayout {
+  /** Of one job, and where the first one is. */
+  readonly job: StructLayout | undefined;
+  readonly jobsAt: number;
+}
+
+/** Of all of a kernel's arguments, with room for as many jobs as it can have. */
+export function argumentsLayout({ fields, jobs }: Kernel): ArgumentsLayout {
+  const { offsets, bytes: jobsAt } = layoutOf(fields);
+  const job = jobs && layoutOf(jobs.fields);
+  return { offsets, job, jobsAt, bytes: jobsAt + (jobs ? jobs.most * job!.bytes : 0) };
+}
