@@ -9,6 +9,7 @@ import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { withLock } from '@rwkv-ts/native/scripts/lock.mjs';
 import { compile, inParallel } from './compile.mjs';
 
 export const nativeFolder = join(dirname(fileURLToPath(import.meta.url)), '../native');
@@ -78,18 +79,27 @@ export async function buildEmulation({ sanitize } = {}) {
   });
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { values } = parseArgs({ options: { sanitize: { type: 'string' } } });
+async function main() {
+  const { values } = parseArgs({
+    options: { sanitize: { type: 'string' }, locked: { type: 'boolean' } },
+  });
   const missing = missingForEmulation();
   if (missing !== undefined) {
     console.error(`The emulation is not built: ${missing}.`);
-    process.exitCode = 1;
-  } else {
-    try {
-      console.log(await buildEmulation(values));
-    } catch (error) {
-      console.error(error.output ?? '', error.message);
-      process.exitCode = 1;
-    }
+    return 1;
+  }
+  if (!values.locked) {
+    const again = [fileURLToPath(import.meta.url), '--locked', ...process.argv.slice(2)];
+    const run = () => spawnSync(process.execPath, again, { stdio: 'inherit' });
+    return withLock(join(buildFolder, 'emulation.lock'), run).status ?? 1;
+  }
+  try {
+    console.log(await buildEmulation(values));
+    return 0;
+  } catch (error) {
+    console.error(error.output ?? '', error.message);
+    return 1;
   }
 }
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) process.exitCode = await main();

@@ -1,1 +1,3 @@
-export type { Fields, Kernel } from './kernels/kernel.js';
+/** RWKV on NVIDIA GPUs behind the shared backend interface. */
+export { createCudaBackend, type CudaBackend, type CudaDevice } from './create-cuda-backend.js';
+export type { CudaBackendOptions } from './options.js';

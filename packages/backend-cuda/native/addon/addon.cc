@@ -231,11 +231,11 @@ Napi::Value fill_zero(const Napi::CallbackInfo& info) {
 
 // ---- Steps ------------------------------------------------------------------------------------------------------
 
-/** launches, arguments, step, from argument 1 on: eight numbers a launch, as cuda::Launch has them. */
-bool read_launches(const Napi::CallbackInfo& info, cuda::LaunchList& list) {
+/** launches, arguments, step: eight numbers a launch, as cuda::Launch has them. */
+bool read_launches(const Napi::CallbackInfo& info, size_t at, cuda::LaunchList& list) {
   Numbers<uint32_t> launches;
   Numbers<uint8_t> arguments;
-  if (!read_array(info[1], launches) || !read_array(info[2], arguments) || launches.count % 8 != 0) return false;
+  if (!read_array(info[at], launches) || !read_array(info[at + 1], arguments) || launches.count % 8 != 0) return false;
   for (size_t i = 0; i < launches.count; i += 8) {
     const uint32_t* word = launches.data + i;
     const cuda::Launch launch{word[0], {word[1], word[2], word[3]}, word[4], word[5], word[6], word[7]};
@@ -243,27 +243,24 @@ bool read_launches(const Napi::CallbackInfo& info, cuda::LaunchList& list) {
     list.launches.push_back(launch);
   }
   list.arguments.assign(arguments.data, arguments.data + arguments.count);
-  list.step = size(info, 3);
+  list.step = size(info, at + 2);
   return true;
 }
 
 /** launch(engine, launches, arguments, step) */
 Napi::Value launch(const Napi::CallbackInfo& info) {
   cuda::LaunchList list;
-  if (!read_launches(info, list)) return type_error(info.Env(), "bad launches");
+  if (!read_launches(info, 1, list)) return type_error(info.Env(), "bad launches");
   return enqueue(info, [list = std::move(list)](Engine& engine) { engine.device().launch(list); });
 }
 
-/** capture(engine, launches, arguments, step): resolves to the graph's number */
+/** capture(engine, graph, launches, arguments, step) */
 Napi::Value capture(const Napi::CallbackInfo& info) {
-  struct Work {
-    cuda::LaunchList list;
-    uint64_t graph = 0;
-    void operator()(Engine& engine) { graph = engine.keep(engine.device().capture(list)); }
-  };
   cuda::LaunchList list;
-  if (!read_launches(info, list)) return type_error(info.Env(), "bad launches");
-  return enqueue(info, Work{std::move(list)}, [](Napi::Env env, const Work& work) { return to_number(env, work.graph); });
+  if (!read_launches(info, 2, list)) return type_error(info.Env(), "bad launches");
+  return enqueue(info, [list = std::move(list), graph = uint64_t{size(info, 1)}](Engine& engine) {
+    engine.keep(graph, engine.device().capture(list));
+  });
 }
 
 /** releaseGraph(engine, graph) */

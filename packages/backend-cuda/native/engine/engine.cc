@@ -91,11 +91,6 @@ void Engine::fill_zero(uint64_t at, size_t bytes) {
   memset(host, 0, bytes);
 }
 
-uint64_t Engine::keep(CUgraphExec graph) {
-  graphs_[next_graph_] = graph;
-  return next_graph_++;
-}
-
 CUgraphExec Engine::graph(uint64_t id) const {
   const auto found = graphs_.find(id);
   if (found == graphs_.end()) mistake("a graph is not held");

@@ -26,7 +26,8 @@ class Engine {
   void copy(uint64_t to, uint64_t from, size_t bytes);
   void fill_zero(uint64_t at, size_t bytes);
 
-  uint64_t keep(CUgraphExec graph);
+  /** Under a number that no other graph has. */
+  void keep(uint64_t id, CUgraphExec graph) { graphs_[id] = graph; }
   /** @throws Failure where there is none */
   CUgraphExec graph(uint64_t id) const;
   void release_graph(uint64_t id);
@@ -43,7 +44,6 @@ class Engine {
   std::unique_ptr<Device> device_;
   std::map<uint64_t, Region> regions_;
   std::map<uint64_t, CUgraphExec> graphs_;
-  uint64_t next_graph_ = 1;
 };
 
 }  // namespace rwkv::cuda
