@@ -16,17 +16,6 @@ export interface AddonBuild {
     readonly arch: string;
     readonly compiles: (flags: readonly string[]) => boolean;
   }) => string | undefined;
-  /** What else decides what is built: another compiler's version, for example. May throw `CannotBuild`. */
-  readonly facts?: () => Readonly<Record<string, string>>;
-  /** Makes what binding.gyp names, right before node-gyp runs. May throw `CannotBuild`. */
-  readonly prepare?: (options: {
-    readonly platform: string;
-    readonly verbose: boolean;
-    /** CXX and what else node-gyp is given. */
-    readonly environment: Readonly<Record<string, string>>;
-  }) => void;
-  /** Not to be built on every machine of the CI: with CI=true, too, one that cannot build it is none that fails. */
-  readonly optional?: boolean;
 }
 
 export interface BuiltAddon {

@@ -168,11 +168,6 @@ test('a backend for some platforms only has packages for those', () => {
   );
 });
 
-test('what a build needs beside a compiler is named', () => {
-  const { message } = failure(machine({}), { alsoNeeds: 'the CUDA toolkit' });
-  expect(message).toMatch(/make and Python 3 .*, and the CUDA toolkit, then run `node /);
-});
-
 test('in the repository the remedy is to build it', () => {
   const error = failure(machine({ [join(folder, 'tsup.config.ts')]: {} }));
   expect(error.message).toContain('run `pnpm build`');

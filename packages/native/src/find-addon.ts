@@ -17,8 +17,6 @@ export interface AddonDescription {
   readonly fileName: string;
   /** Those with a platform package; by default all of `platforms`. */
   readonly platforms?: readonly string[];
-  /** What a build from source needs beside a C++ compiler, in words. */
-  readonly alsoNeeds?: string;
 }
 
 /** What the search asks of the machine; a test gives its own. */
@@ -169,9 +167,6 @@ function remedies(
   // The repository has this file, what people install has not.
   const inRepository = host.exists(join(packageFolder, 'tsup.config.ts'));
   const prebuilt = platformPackage(description.packageName, platform);
-  const tools = [buildTools(platform.split('-')[0]), description.alsoNeeds]
-    .filter((tool) => tool !== undefined)
-    .join(', and ');
   const build = inRepository
     ? 'run `pnpm build`'
     : `run \`node ${join(packageFolder, 'scripts/build-native.mjs')}\``;
@@ -181,7 +176,7 @@ function remedies(
           `install ${prebuilt}@${version}, which package managers leave out where optional dependencies are off or the lock file was made on another system`,
         ]
       : []),
-    `build from source: install ${tools}, then ${build}`,
+    `build from source: install ${buildTools(platform.split('-')[0])}, then ${build}`,
   ];
 }
 
