@@ -94,24 +94,6 @@ export function linearVariants({
   return [...few, ...(units ? matrixUnitVariants(format, units) : [tile(format)])];
 }
 
-/** Every kernel of products. */
-export const linearKernels: readonly Kernel[] = [
-  ...new Map(
-    weightFormats
-      .flatMap((format) =>
-        (formatLayouts[format].block === 1
-          ? (['rows', 'columns'] as const)
-          : (['rows'] as const)
-        ).flatMap((layout) =>
-          (['none', 'f16', 'all'] as const).flatMap((tensorCores) =>
-            linearVariants({ format, layout, features: { tensorCores } }),
-          ),
-        ),
-      )
-      .map(({ kernel }) => [kernel.name, kernel]),
-  ).values(),
-];
-
 const outputTiles = (variant: LinearVariant, { rows, columns }: MatrixShape): number =>
   Math.ceil(rows / variant.outputsPerBlock(columns));
 
@@ -240,3 +222,21 @@ function columnVariants(format: WeightFormat): LinearVariant[] {
     splits: ({ columns }: MatrixShape) => Math.max(1, Math.min(32, Math.floor(columns / 128))),
   }));
 }
+
+/** Every kernel of products. */
+export const linearKernels: readonly Kernel[] = [
+  ...new Map(
+    weightFormats
+      .flatMap((format) =>
+        (formatLayouts[format].block === 1
+          ? (['rows', 'columns'] as const)
+          : (['rows'] as const)
+        ).flatMap((layout) =>
+          (['none', 'f16', 'all'] as const).flatMap((tensorCores) =>
+            linearVariants({ format, layout, features: { tensorCores } }),
+          ),
+        ),
+      )
+      .map(({ kernel }) => [kernel.name, kernel]),
+  ).values(),
+];
