@@ -1,2 +1,2 @@
-/** Does `work` while this process holds the lock file, and returns its result. */
+/** Does `work`, which is not asynchronous, while this process holds the lock file; returns its result. */
 export declare function withLock<Result>(path: string, work: () => Result): Result;
