@@ -8,7 +8,7 @@
  * wkv7_32, wkv7_64, wkv7_128: threads that compute own four rows of eight columns of S, a team of N/8 lanes the whole rows;
  * it makes z and y of its rows by exchanging halves of what is left to add, so that every lane ends up with one sum. The
  * other warps meanwhile finish the tokens before and make the inputs of those to come, in two rooms of shared memory, so
- * that there is one barrier every 512/N tokens.
+ * that there is one barrier every few tokens.
  * wkv7_any: a warp owns a row of S at a time, all warps do everything, and S is in registers for kWkv7Few tokens only.
  * Limits: heads of 256.
  */
@@ -21,7 +21,7 @@ namespace rwkv {
 
 template <uint32_t kSize>
 struct Wkv7Shape {
-  static constexpr uint32_t kTokens = 512 / kSize;
+  static constexpr uint32_t kTokens = kSize == 32 ? 8 : 4;
   static constexpr uint32_t kValues = kSize / kWarp;
   /** Lanes of a team. */
   static constexpr uint32_t kLanes = kSize / 8;
@@ -29,7 +29,6 @@ struct Wkv7Shape {
   static constexpr uint32_t kHelpers = kSize == 32 ? 2 : 4;
   /** Tokens of a room that a helping warp makes and finishes. */
   static constexpr uint32_t kEach = kTokens / kHelpers;
-  static constexpr uint32_t kThreads = kComputing + kWarp * kHelpers;
   static constexpr uint32_t kRoom = kTokens * (kWkv7Rows * kSize + kWkv7Sums);
 };
 
@@ -63,27 +62,19 @@ DEVICE void wkv7Token(Wkv7Tile& tile, const Wkv7Room& room, uint32_t q, uint32_t
   // How many of the eight sums a lane has, and how many lanes have the same.
   constexpr uint32_t kOwn = kLanes < 8 ? 8 / kLanes : 1, kSame = kLanes < 8 ? 1 : kLanes / 8;
   float sums[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-  UNROLL
-  for (uint32_t half = 0; half < 2; half++) {
-    const Quad a = quadAt(room.row(kRowA, q) + half * kHalf + columns);
-    const Quad wr = quadAt(room.row(kRowWR, q) + half * kHalf + columns);
-    UNROLL
-    for (uint32_t i = 0; i < 4; i++) {
-      sums[i] = dotQuads(tile.s[i][half], a, sums[i]);
-      sums[4 + i] = dotQuads(tile.s[i][half], wr, sums[4 + i]);
-    }
-  }
-  Quad b[2];
   const Quad v = quadAt(room.row(kRowV, q) + row);
   UNROLL
   for (uint32_t half = 0; half < 2; half++) {
-    const Quad w = quadAt(room.row(kRowW, q) + half * kHalf + columns);
-    const Quad k = quadAt(room.row(kRowK, q) + half * kHalf + columns);
-    b[half] = quadAt(room.row(kRowB, q) + half * kHalf + columns);
+    const uint32_t at = half * kHalf + columns;
+    const Quad a = quadAt(room.row(kRowA, q) + at), wr = quadAt(room.row(kRowWR, q) + at);
+    const Quad w = quadAt(room.row(kRowW, q) + at), k = quadAt(room.row(kRowK, q) + at);
     UNROLL
     for (uint32_t i = 0; i < 4; i++) {
+      Quad& s = tile.s[i][half];
+      sums[i] = dotQuads(s, a, sums[i]);
+      sums[4 + i] = dotQuads(s, wr, sums[4 + i]);
       UNROLL
-      for (uint32_t n = 0; n < 4; n++) tile.s[i][half].n[n] = fused(tile.s[i][half].n[n], w.n[n], v.n[i] * k.n[n]);
+      for (uint32_t n = 0; n < 4; n++) s.n[n] = fused(s.n[n], w.n[n], v.n[i] * k.n[n]);
     }
   }
   wkv7TeamSums<kLanes>(sums);
@@ -94,13 +85,16 @@ DEVICE void wkv7Token(Wkv7Tile& tile, const Wkv7Room& room, uint32_t q, uint32_t
     const uint32_t index = lane / kSame * kOwn + i;
     if (lane % kSame == 0) room.row(index < 4 ? kRowZ : kRowY, q)[row + (index & 3)] = sums[i];
   }
+  float z[4];
   UNROLL
-  for (uint32_t i = 0; i < 4; i++) {
-    const float z = shuffle(sums[i % kOwn], team + i / kOwn * kSame);
+  for (uint32_t i = 0; i < 4; i++) z[i] = shuffle(sums[i % kOwn], team + i / kOwn * kSame);
+  UNROLL
+  for (uint32_t half = 0; half < 2; half++) {
+    const Quad b = quadAt(room.row(kRowB, q) + half * kHalf + columns);
     UNROLL
-    for (uint32_t half = 0; half < 2; half++) {
+    for (uint32_t i = 0; i < 4; i++) {
       UNROLL
-      for (uint32_t n = 0; n < 4; n++) tile.s[i][half].n[n] = fused(z, b[half].n[n], tile.s[i][half].n[n]);
+      for (uint32_t n = 0; n < 4; n++) tile.s[i][half].n[n] = fused(z[i], b.n[n], tile.s[i][half].n[n]);
     }
   }
 }
@@ -178,7 +172,7 @@ DEVICE void wkv7Head(const Step* step, const Wkv7Arguments& arguments) {
 }
 
 KERNEL_BOUNDED(wkv7_32, Wkv7Arguments, 96, 5) { wkv7Head<32>(step, arguments); }
-KERNEL_BOUNDED(wkv7_64, Wkv7Arguments, 256, 3) { wkv7Head<64>(step, arguments); }
+KERNEL_BOUNDED(wkv7_64, Wkv7Arguments, 256, 2) { wkv7Head<64>(step, arguments); }
 KERNEL_BOUNDED(wkv7_128, Wkv7Arguments, 640, 1) { wkv7Head<128>(step, arguments); }
 
 constexpr uint32_t kWkv7Few = 4;
