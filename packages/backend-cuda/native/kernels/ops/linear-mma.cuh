@@ -1,0 +1,284 @@
+/**
+ * Products of many rows of x by matrix units, either layout (linear.cuh). x comes rounded from prepare_f16 or prepare_bf16.
+ *
+ * A block owns kSize rows of x and kSize outputs: 64 with four warps, two by two, or 128 with eight, two by four; a warp 32
+ * or 64 rows and 32 outputs. x is the A of a product, W the B. Both pass through shared memory in slices of kDepth columns,
+ * three of which are there or on their way: the slice after next is copied while one is multiplied. Weights in blocks are
+ * read into registers meanwhile, and go to shared memory as f16 once the slice before is done.
+ *
+ * Shared memory, for each slice: x [kSize][kDepth]; W [kSize][kDepth] in rows, [kDepth][kSize] in columns; 16-bit numbers.
+ * The pieces of 16 bytes of a row are exchanged (swizzled), so that the eight rows which a read takes at once lie in
+ * different banks. What does not exist is zero.
+ *
+ * With `splits` a block does a part of the columns and leaves its sums in `partials` [tiles][splits][32][128 threads]; the
+ * last to come adds up all parts in their order, so that it does not matter which block that is. Size 64 only.
+ */
+#pragma once
+
+#include "kernels/linear.cuh"
+#include "kernels/ops/linear-halves.cuh"
+
+namespace rwkv {
+
+template <unsigned size>
+struct TileShape {
+  static constexpr unsigned kSize = size, kDepth = size == 64 ? 64 : 32, kThreads = 2 * size;
+  static constexpr unsigned kWarpRows = size / 2, kRowTiles = kWarpRows / 16;
+  /** Of one operand. */
+  static constexpr unsigned kSliceBytes = kSize * kDepth * 2;
+};
+constexpr unsigned kSlices = 3, kWarpOutputs = 32;
+
+/** Where piece `piece` of row `row` lies, in bytes, of rows of `pieces` (4, 8 or 16) pieces. */
+template <unsigned pieces>
+DEVICE unsigned swizzled(unsigned row, unsigned piece) {
+  const unsigned turned = pieces == 4 ? piece ^ (row / 2 & 3) : piece ^ (row & 7);
+  return (row * pieces + turned) * 16;
+}
+
+/** Rows [first, first + kSize) of 16-bit numbers, columns from `column` on. */
+template <class Shape>
+DEVICE void copyRows(unsigned char* to, const void* from, size_t stride, uint32_t first, uint32_t count, uint32_t column) {
+  constexpr unsigned kPieces = Shape::kDepth / 8;
+  UNROLL
+  for (unsigned i = 0; i < Shape::kSize * kPieces / Shape::kThreads; i++) {
+    const unsigned item = threadIndex() + i * Shape::kThreads, row = item / kPieces, piece = item % kPieces;
+    const bool exists = first + row < count && column + 8 * piece < stride;
+    const uint16_t* at = static_cast<const uint16_t*>(from) + (exists ? (first + row) * stride + column + 8 * piece : 0);
+    copyLater(to + swizzled<kPieces>(row, piece), at, exists);
+  }
+}
+
+/** Weights that lie as they are multiplied, in rows. */
+template <class Shape>
+struct RowSlices {
+  static constexpr bool kInColumns = false;
+  DEVICE void copy(const Matrix& matrix, uint32_t firstOutput, uint32_t column, unsigned char* to) {
+    copyRows<Shape>(to, matrix.quants, matrix.stride, firstOutput, matrix.rows, column);
+  }
+  DEVICE void read(const Matrix&, uint32_t, uint32_t) {}
+  DEVICE void write(unsigned char*) {}
+};
+
+/** The same in columns. */
+template <class Shape>
+struct ColumnSlices {
+  static constexpr bool kInColumns = true;
+  DEVICE void copy(const Matrix& matrix, uint32_t firstOutput, uint32_t column, unsigned char* to) {
+    constexpr unsigned kPieces = Shape::kSize / 8;
+    UNROLL
+    for (unsigned i = 0; i < Shape::kDepth * kPieces / Shape::kThreads; i++) {
+      const unsigned item = threadIndex() + i * Shape::kThreads, row = item / kPieces, piece = item % kPieces;
+      const bool exists = column + row < matrix.columns && firstOutput + 8 * piece < matrix.stride;
+      const size_t at = exists ? size_t{column + row} * matrix.stride + firstOutput + 8 * piece : 0;
+      copyLater(to + swizzled<kPieces>(row, piece), static_cast<const uint16_t*>(matrix.quants) + at, exists);
+    }
+  }
+  DEVICE void read(const Matrix&, uint32_t, uint32_t) {}
+  DEVICE void write(unsigned char*) {}
+};
+
+/**
+ * Weights in blocks. An item is half of a block's words: groups 2h, 2h + 1 and four further on, which are pieces h and
+ * h + 2 of the block's four.
+ */
+template <class Shape, class Format>
+struct BlockSlices {
+  static constexpr bool kInColumns = false;
+  static constexpr unsigned kHalves = Shape::kDepth / 16, kItems = Shape::kSize * kHalves / Shape::kThreads;
+  static constexpr unsigned kPairs = Format::kBits == 8 ? 2 : 1;
+  Words2 quants[kItems][kPairs];
+  uint32_t highs[kItems][2];
+  ScaleBits<Format> scales[kItems];
+  bool exists[kItems];
+
+  DEVICE void copy(const Matrix&, uint32_t, uint32_t, unsigned char*) {}
+  DEVICE void read(const Matrix& matrix, uint32_t firstOutput, uint32_t column) {
+    UNROLL
+    for (unsigned i = 0; i < kItems; i++) {
+      const unsigned item = threadIndex() + i * Shape::kThreads, half = item % 2;
+      const uint32_t output = firstOutput + item / kHalves, block = column / kBlock + item % kHalves / 2;
+      exists[i] = block < matrix.columns / kBlock;
+      const uint32_t at = exists[i] ? block : 0;
+      const BlockRow<Format> row(matrix, smaller(output, matrix.rows - 1));
+      const Words2* from = reinterpret_cast<const Words2*>(row.quants) + at * (Format::kBits / 2) + half;
+      UNROLL
+      for (unsigned p = 0; p < kPairs; p++) quants[i][p] = load(from + 2 * p);
+      loadHighs(row, at, highs[i]);
+      scales[i] = ScaleBits<Format>(row, at);
+    }
+  }
+  DEVICE void write(unsigned char* to) {
+    UNROLL
+    for (unsigned i = 0; i < kItems; i++) {
+      const unsigned item = threadIndex() + i * Shape::kThreads, half = item % 2;
+      const HalfScales<Format> decoder(scales[i]);
+      Words4 early = {}, late = {};
+      if (exists[i]) {
+        UNROLL
+        for (unsigned j = 0; j < 2; j++) {
+          uint32_t pair[2];
+          decoder.decode(groupBytes<Format, false>(quants[i][0].word[j], highs[i], 2 * half + j), 0, pair);
+          early.word[2 * j] = pair[0];
+          early.word[2 * j + 1] = pair[1];
+          decoder.decode(groupBytes<Format, true>(quants[i][kPairs - 1].word[j], highs[i], 2 * half + j), 1, pair);
+          late.word[2 * j] = pair[0];
+          late.word[2 * j + 1] = pair[1];
+        }
+      }
+      const unsigned row = item / kHalves, piece = item % kHalves / 2 * 4 + half;
+      *reinterpret_cast<Words4*>(to + swizzled<Shape::kDepth / 8>(row, piece)) = early;
+      *reinterpret_cast<Words4*>(to + swizzled<Shape::kDepth / 8>(row, piece + 2)) = late;
+    }
+  }
+};
+
+/** Multiplies one slice. */
+template <class Units, class Shape, bool inColumns>
+DEVICE void multiplySlice(const unsigned char* x, const unsigned char* weights, unsigned warpRow, unsigned warpOutput,
+                          float (&sums)[Shape::kRowTiles][4][4]) {
+  const unsigned lane = laneIndex(), eighth = lane % 8, matrix = lane / 8;
+  UNROLL
+  for (unsigned k = 0; k < Shape::kDepth; k += 16) {
+    uint32_t b[4][2];
+    UNROLL
+    for (unsigned n = 0; n < 2; n++) {
+      const unsigned output = warpOutput + 16 * n;
+      uint32_t read[4];
+      if constexpr (inColumns) {
+        loadMatricesTransposed(read, weights + swizzled<Shape::kSize / 8>(k + matrix % 2 * 8 + eighth, output / 8 + matrix / 2));
+      } else {
+        loadMatrices(read, weights + swizzled<Shape::kDepth / 8>(output + matrix / 2 * 8 + eighth, k / 8 + matrix % 2));
+      }
+      UNROLL
+      for (unsigned i = 0; i < 4; i++) b[2 * n + i / 2][i % 2] = read[i];
+    }
+    UNROLL
+    for (unsigned m = 0; m < Shape::kRowTiles; m++) {
+      uint32_t a[4];
+      loadMatrices(a, x + swizzled<Shape::kDepth / 8>(warpRow + 16 * m + matrix % 2 * 8 + eighth, k / 8 + matrix / 2));
+      UNROLL
+      for (unsigned n = 0; n < 4; n++) Units::multiply(sums[m][n], a, b[n]);
+    }
+  }
+}
+
+/** Leaves this block's sums; true in the last block to do so, which has them all then. */
+template <class Shape>
+DEVICE bool addSplits(const LinearJob& job, uint32_t tile, uint32_t split, unsigned char* shared, float (&sums)[Shape::kRowTiles][4][4]) {
+  constexpr unsigned kSums = Shape::kRowTiles * 16;
+  float* partials = job.partials + size_t{tile} * job.splits * kSums * Shape::kThreads + threadIndex();
+  UNROLL
+  for (unsigned i = 0; i < kSums; i++) partials[(size_t{split} * kSums + i) * Shape::kThreads] = sums[i / 16][i / 4 % 4][i % 4];
+  globalFence();
+  blockBarrier();
+  uint32_t* before = reinterpret_cast<uint32_t*>(shared);
+  if (threadIndex() == 0) *before = atomicIncrement(job.counters + tile);
+  blockBarrier();
+  const bool isLast = *before == job.splits - 1;
+  blockBarrier();
+  if (!isLast) return false;
+  globalFence();
+  if (threadIndex() == 0) job.counters[tile] = 0;
+  UNROLL
+  for (unsigned i = 0; i < kSums; i++) sums[i / 16][i / 4 % 4][i % 4] = 0;
+  for (uint32_t s = 0; s < job.splits; s++) {
+    UNROLL
+    for (unsigned i = 0; i < kSums; i++) sums[i / 16][i / 4 % 4][i % 4] += loadFresh(partials + (size_t{s} * kSums + i) * Shape::kThreads);
+  }
+  return true;
+}
+
+/** A warp's results, 16 rows at a time through shared memory, so that its lanes are neighbouring outputs. */
+template <class Units, class Shape>
+DEVICE void finishTile(const LinearJob& job, uint32_t firstRow, uint32_t rowCount, uint32_t firstOutput, unsigned char* shared,
+                       const float (&sums)[Shape::kRowTiles][4][4]) {
+  float(&room)[16][kWarpOutputs + 1] = reinterpret_cast<float(*)[16][kWarpOutputs + 1]>(shared)[warpIndex()];
+  const unsigned g = laneIndex() / 4, t = laneIndex() % 4;
+  UNROLL
+  for (unsigned m = 0; m < Shape::kRowTiles; m++) {
+    UNROLL
+    for (unsigned i = 0; i < 16; i++) room[g + i % 4 / 2 * 8][i / 4 * 8 + 2 * t + i % 2] = sums[m][i / 4][i % 4];
+    warpBarrier();
+    const uint32_t output = firstOutput + laneIndex();
+    for (uint32_t r = 0; r < 16; r++) {
+      const uint32_t row = firstRow + 16 * m + r;
+      if (row < rowCount && output < job.matrix.rows) {
+        finishOutput(job, row, output, room[r][laneIndex()] * Units::scale(job.prepared, row));
+      }
+    }
+    warpBarrier();
+  }
+}
+
+template <class Units, class Shape, class Slices>
+DEVICE void linearMma(const Step* step, const LinearArguments& arguments) {
+  DYNAMIC_SHARED(shared);
+  const uint32_t firstRow = blockX() * Shape::kSize, rowCount = step->counts[arguments.rows];
+  if (firstRow >= rowCount) return;
+  const LinearJob& job = findJob(arguments);
+  const Matrix& matrix = job.matrix;
+  const uint32_t own = blockY() - job.first_block, tile = own / job.splits, split = own - tile * job.splits;
+  const uint32_t firstOutput = tile * Shape::kSize;
+  const uint32_t all = (matrix.columns + Shape::kDepth - 1) / Shape::kDepth, each = (all + job.splits - 1) / job.splits;
+  const uint32_t begin = smaller(split * each, all), end = smaller(begin + each, all);
+  const unsigned warpRow = warpIndex() % 2 * Shape::kWarpRows, warpOutput = warpIndex() / 2 * kWarpOutputs;
+  const auto sliceOfX = [&](uint32_t slice) { return shared + slice % kSlices * 2 * Shape::kSliceBytes; };
+  const auto sliceOfWeights = [&](uint32_t slice) { return sliceOfX(slice) + Shape::kSliceBytes; };
+
+  Slices slices;
+  const auto copy = [&](uint32_t slice) {
+    if (slice < end) {
+      copyRows<Shape>(sliceOfX(slice), job.prepared.values, job.prepared.stride, firstRow, rowCount, slice * Shape::kDepth);
+      slices.copy(matrix, firstOutput, slice * Shape::kDepth, sliceOfWeights(slice));
+    }
+    endCopies();
+  };
+  UNROLL
+  for (uint32_t i = 0; i + 1 < kSlices; i++) copy(begin + i);
+  if (begin < end) {
+    slices.read(matrix, firstOutput, begin * Shape::kDepth);
+    slices.write(sliceOfWeights(begin));
+  }
+  float sums[Shape::kRowTiles][4][4] = {};
+  for (uint32_t slice = begin; slice < end; slice++) {
+    waitForCopies<kSlices - 2>();
+    blockBarrier();
+    copy(slice + kSlices - 1);
+    if (slice + 1 < end) slices.read(matrix, firstOutput, (slice + 1) * Shape::kDepth);
+    multiplySlice<Units, Shape, Slices::kInColumns>(sliceOfX(slice), sliceOfWeights(slice), warpRow, warpOutput, sums);
+    if (slice + 1 < end) slices.write(sliceOfWeights(slice + 1));
+  }
+  blockBarrier();
+  if constexpr (Shape::kSize == 64) {
+    const uint32_t tiles = (matrix.rows + Shape::kSize - 1) / Shape::kSize;
+    if (job.splits > 1 && !addSplits<Shape>(job, blockX() * tiles + tile, split, shared, sums)) return;
+  }
+  finishTile<Units, Shape>(job, firstRow + warpRow, rowCount, firstOutput + warpOutput, shared, sums);
+}
+
+#define LINEAR_MMA(name, size, Units, ...)                                                    \
+  KERNEL_BOUNDED(linear_mma_##name##_##size, LinearArguments, 2 * size, kBlocksOf48K * 128 / size) { \
+    linearMma<Units, TileShape<size>, __VA_ARGS__>(step, arguments);                         \
+  }
+#define LINEAR_MMA_PLAIN(name, Units)                                      \
+  LINEAR_MMA(name, 64, Units, RowSlices<TileShape<64>>)                    \
+  LINEAR_MMA(name, 128, Units, RowSlices<TileShape<128>>)                  \
+  LINEAR_MMA(name##_columns, 64, Units, ColumnSlices<TileShape<64>>)       \
+  LINEAR_MMA(name##_columns, 128, Units, ColumnSlices<TileShape<128>>)
+#define LINEAR_MMA_BLOCKS(name, Format)                                    \
+  LINEAR_MMA(name, 64, HalfUnits, BlockSlices<TileShape<64>, Format>)      \
+  LINEAR_MMA(name, 128, HalfUnits, BlockSlices<TileShape<128>, Format>)
+
+LINEAR_MMA_PLAIN(f16, HalfUnits)
+LINEAR_MMA_PLAIN(bf16, BfloatUnits)
+LINEAR_MMA_BLOCKS(q8_0, Q8_0)
+LINEAR_MMA_BLOCKS(q4_0, Q4_0)
+LINEAR_MMA_BLOCKS(q4_1, Q4_1)
+LINEAR_MMA_BLOCKS(q5_0, Q5_0)
+LINEAR_MMA_BLOCKS(q5_1, Q5_1)
+LINEAR_MMA_BLOCKS(q4_k, Q4K)
+LINEAR_MMA_BLOCKS(q5_k, Q5K)
+LINEAR_MMA_BLOCKS(q6_k, Q6K)
+
+}  // namespace rwkv
