@@ -53,6 +53,23 @@ DEVICE void finishOutput(const LinearJob& job, uint32_t row, uint32_t output, fl
   job.out.row(row)[output] = sum;
 }
 
+/**
+ * True in the last block of a tile's splits to come here, which then sees the partial sums that all of them have written.
+ * `room` is a word of shared memory, which every thread has done with. The counter is 0 again afterwards.
+ */
+DEVICE bool isLastSplit(const LinearJob& job, uint32_t tile, uint32_t* room) {
+  globalFence();
+  blockBarrier();
+  if (threadIndex() == 0) *room = atomicIncrement(job.counters + tile);
+  blockBarrier();
+  const bool isLast = *room == job.splits - 1;
+  blockBarrier();
+  if (!isLast) return false;
+  globalFence();
+  if (threadIndex() == 0) job.counters[tile] = 0;
+  return true;
+}
+
 DEVICE uint32_t smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
 /** Whether rows lie at multiples of 16 bytes. */

@@ -170,16 +170,7 @@ DEVICE bool addSplits(const LinearJob& job, uint32_t tile, uint32_t split, unsig
   float* partials = job.partials + size_t{tile} * job.splits * kSums * Shape::kThreads + threadIndex();
   UNROLL
   for (unsigned i = 0; i < kSums; i++) partials[(size_t{split} * kSums + i) * Shape::kThreads] = sums[i / 16][i / 4 % 4][i % 4];
-  globalFence();
-  blockBarrier();
-  uint32_t* before = reinterpret_cast<uint32_t*>(shared);
-  if (threadIndex() == 0) *before = atomicIncrement(job.counters + tile);
-  blockBarrier();
-  const bool isLast = *before == job.splits - 1;
-  blockBarrier();
-  if (!isLast) return false;
-  globalFence();
-  if (threadIndex() == 0) job.counters[tile] = 0;
+  if (!isLastSplit(job, tile, reinterpret_cast<uint32_t*>(shared))) return false;
   UNROLL
   for (unsigned i = 0; i < kSums; i++) sums[i / 16][i / 4 % 4][i % 4] = 0;
   for (uint32_t s = 0; s < job.splits; s++) {
