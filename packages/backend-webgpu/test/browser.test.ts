@@ -26,7 +26,7 @@ import {
 import { expectedLogits, rwkvCppModels } from '../../generate/test/rwkv-cpp.js';
 import { executablePath, openPage, type RemotePage } from './browser/open-page.js';
 import { greedyPrompt, greedyTokens } from './greedy.js';
-import { numbersByName } from './state-names.js';
+import { numbersByName } from '../../generate/test/golden-subject.js';
 
 vi.setConfig({ hookTimeout: 300_000, testTimeout: 300_000 });
 

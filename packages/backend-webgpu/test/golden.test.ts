@@ -11,23 +11,20 @@ import { buildProgram } from '@rwkv-ts/model';
 import { lower } from '@rwkv-ts/program';
 import { createReferenceBackend } from '@rwkv-ts/reference';
 import { memorySource, openModel } from '@rwkv-ts/weights';
-import { fileSource } from '@rwkv-ts/weights/node';
 import { afterAll, describe, expect, test, vi } from 'vitest';
-import { goldenCases, goldenLimits, type GoldenSubject } from '../../generate/test/golden-cases.js';
+import { goldenCases } from '../../generate/test/golden-cases.js';
 import {
   goldenFolder,
   goldenMissing,
   type GoldenModel,
   goldenModels,
-  goldenPath,
-  readExpected,
   worstDifference,
 } from '../../generate/test/golden.js';
+import { openGolden } from '../../generate/test/golden-subject.js';
 import { expectedLogits, logitsAfterPrompt, rwkvCppModels } from '../../generate/test/rwkv-cpp.js';
 import { createWebGpuBackend } from '../src/index.node.js';
 import { adapter, missing, tierDevice, tiers } from './adapter.js';
 import { greedyPrompt, greedyTokens } from './greedy.js';
-import { numbersByName } from './state-names.js';
 
 // Software drivers translate a kernel when it first runs, which takes seconds on a busy machine.
 vi.setConfig({ hookTimeout: 120_000, testTimeout: 120_000 });
@@ -35,24 +32,6 @@ vi.setConfig({ hookTimeout: 120_000, testTimeout: 120_000 });
 const bounds = { logits: 3e-4, state: 3e-4 };
 const isEnough = ({ id }: GoldenModel) => id === 'v6 fp32' || id === 'v7 bf16';
 const report: string[] = [];
-
-async function load(model: GoldenModel, backend: Backend): Promise<GoldenSubject> {
-  await using source = await fileSource(goldenPath(model.folder, model.file));
-  await using file = await openModel(source);
-  const program = buildProgram(file.config);
-  const weights = await backend.upload(file.weights({ claimed: backend.supports.weightFormats }));
-  const states = await backend.createStates(program.states, 8);
-  const executable = await backend.compile(program, { weights, states }, goldenLimits);
-  return {
-    expected: readExpected(goldenPath(model.folder, model.expected)),
-    run: (batch) => executable.run(batch),
-    reset: (slot) => {
-      states.reset(slot);
-    },
-    state: async (slot) => numbersByName(program.states, await states.read(slot)),
-    [Symbol.asyncDispose]: () => backend[Symbol.asyncDispose](),
-  };
-}
 
 const models = goldenFolder ? '' : ` (${goldenMissing})`;
 
@@ -69,7 +48,7 @@ describe.skipIf(!adapter)(`on ${adapter ? 'the adapter' : missing}`, () => {
         describe(model.id, () => {
           goldenCases({
             load: async () =>
-              load(model, await createWebGpuBackend({ device: await device(), tier })),
+              openGolden(model, await createWebGpuBackend({ device: await device(), tier })),
             ...bounds,
             report: ({ logits, state }) => {
               report.push(
