@@ -85,8 +85,18 @@ const encoders: Encoders = {
     const parts = Math.ceil(width / embedColumns);
     graph.add({ kernel: embedKernel, rows: 'T', values, writes: [out], parts });
   },
-  'select-rows': (op, context) => {
-    elementwise(context, op, { kernel: selectRowsKernel });
+  'select-rows': (op, { graph }) => {
+    const x = graph.read(op.x);
+    const out = graph.write(op.out);
+    const { width } = op.out;
+    const parts = Math.ceil(width / elementwiseColumns);
+    graph.add({
+      kernel: selectRowsKernel,
+      rows: 'R',
+      values: { x, out, width },
+      writes: [out],
+      parts,
+    });
   },
   norm: (op, context) => {
     partwise(context, op, { kernel: normKernel, values: context.graph.norm(op) });

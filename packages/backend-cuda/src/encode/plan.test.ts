@@ -9,6 +9,7 @@ import { tinyModel, tinyVersions } from '../../../backend-kit/conformance/tiny-m
 import { smallConfigs } from '../../../program/test/models.js';
 import { type Bucket, rowSizes, tokenSizes } from '../buckets.js';
 import { jobBlocks, linearVariants, scratchOf } from '../kernels/linear.js';
+import { encodeLaunches } from './arguments.js';
 import type { Buffer, Launch } from './graph.js';
 import type { Plan } from './plan.js';
 import {
@@ -75,10 +76,16 @@ describe.each(tinyVersions)('RWKV-%s', (version) => {
     }
   });
 
-  test('launches have a kernel that exists, blocks, and arguments for all of their jobs', () => {
-    for (const tokens of [1, 5, 40, 300]) {
+  test('launches have a kernel that exists, blocks, and arguments that fit its fields', () => {
+    for (const [tokens, kinds] of [
+      [1, opKinds],
+      [5, primitiveKinds],
+      [300, opKinds],
+    ] as const) {
       const bucket = { tokens, wanted: 2, sequences: 1 };
-      for (const launch of launches(program, { limits, bucket, candidates: true })) {
+      const all = launches(lower(program, kinds), { limits, bucket, candidates: true });
+      expect(encodeLaunches(all).words).toHaveLength(8 * all.length);
+      for (const launch of all) {
         expect(launch.index).toBeGreaterThanOrEqual(0);
         expect(Math.min(...launch.grid)).toBeGreaterThan(0);
         expect(launch.grid[1]).toBeLessThanOrEqual(65_535);
