@@ -15,6 +15,7 @@ export const wkv6Fields = {
   gate: 'rows',
   out: 'rows',
   state: 'pointer',
+  scratch: 'pointer',
   size: 'count',
   longest: 'count',
   eps: 'number',

@@ -24,6 +24,7 @@ export const wkv7Fields = {
   gate: 'rows',
   out: 'rows',
   state: 'pointer',
+  scratch: 'pointer',
   size: 'count',
   longest: 'count',
   floor: 'number',

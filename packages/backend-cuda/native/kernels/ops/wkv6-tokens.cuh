@@ -18,10 +18,12 @@ struct Wkv6Arguments {
   ConstRows r, k, v, decay, first, weight, bias, gate;
   Rows out;
   float* state;
+  /** Of the kernels over chunks. */
+  float* scratch;
   uint32_t size, longest;
   float eps;
 };
-DESCRIBE(Wkv6Arguments, r, k, v, decay, first, weight, bias, gate, out, state, size, longest, eps);
+DESCRIBE(Wkv6Arguments, r, k, v, decay, first, weight, bias, gate, out, state, scratch, size, longest, eps);
 
 enum Wkv6Row : uint32_t { kRow6R = 0, kRow6K, kRow6Decay, kRow6V, kRow6Gate, kWkv6Rows };
 

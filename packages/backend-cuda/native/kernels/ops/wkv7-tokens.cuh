@@ -20,11 +20,13 @@ struct Wkv7Arguments {
   ConstRows r, w, k, v, a, b, rate, first, amount, removal, replacement, by, weight, bias, gate;
   Rows out;
   float* state;
+  /** Of the kernels over chunks. */
+  float* scratch;
   uint32_t size, longest;
   float floor, eps;
 };
 DESCRIBE(Wkv7Arguments, r, w, k, v, a, b, rate, first, amount, removal, replacement, by, weight, bias, gate, out, state,
-         size, longest, floor, eps);
+         scratch, size, longest, floor, eps);
 
 enum Wkv7Row : uint32_t { kRowA = 0, kRowWR, kRowW, kRowB, kRowK, kRowV, kRowGate, kRowZ, kRowY, kWkv7Rows };
 enum Wkv7Sum : uint32_t { kSumBR = 0, kSumKR, kSumOwn, kWkv7Sums = 4 };
