@@ -1,6 +1,7 @@
 /** The backends this app was built with. An app picks backends by importing them; nothing in the packages knows this list. */
 import { type Backend, RwkvError } from '@rwkv-ts/backend';
 import { addonInformation, type CpuBackend, createCpuBackend } from '@rwkv-ts/backend-cpu';
+import { createCudaBackend, type CudaBackend } from '@rwkv-ts/backend-cuda';
 import { createWebGpuBackend, type WebGpuBackend } from '@rwkv-ts/backend-webgpu';
 import { createReferenceBackend } from '@rwkv-ts/reference';
 import { UsageError } from './failure.js';
@@ -9,6 +10,7 @@ import { UsageError } from './failure.js';
 export interface BackendSettings {
   readonly threads?: number;
   readonly instructions?: string;
+  readonly device?: number;
 }
 
 /** By words that people read. */
@@ -68,6 +70,22 @@ export const backends: readonly BackendChoice[] = [
         tier: backends[0]?.tier ?? 'none',
         'kernels replaced by safer ones':
           refused.size === 0 ? 'none' : [...refused].map(([kernel, why]) => `${kernel} (${why})`),
+      };
+    },
+  },
+  {
+    name: 'cuda',
+    description: 'CUDA on an NVIDIA GPU; takes --device',
+    takes: ['device'],
+    create: async (settings = {}) => createCudaBackend(settings),
+    facts: (made) => {
+      const [{ device } = {}] = made as readonly CudaBackend[];
+      if (device === undefined) return {};
+      const { computeCapability, driverVersion, memoryBytes } = device;
+      return {
+        'compute capability': computeCapability,
+        'CUDA of the driver': driverVersion,
+        memory: `${(memoryBytes / 2 ** 30).toFixed(1)} GiB`,
       };
     },
   },

@@ -33,7 +33,7 @@ export interface ModelOptions extends BackendSettings, CacheOptions {
 /** What `--model` stands for when it is not given. */
 export const demoModelName = 'the bundled demonstration model';
 
-/** `--threads` and `--instructions`, wherever a backend is chosen. */
+/** `--threads`, `--instructions` and `--device`, wherever a backend is chosen. */
 export function addBackendSettings(command: Command): Command {
   return command
     .option(
@@ -44,13 +44,20 @@ export function addBackendSettings(command: Command): Command {
     .option(
       '--instructions <name>',
       'the instruction set that computes; `rwkv doctor` lists them (default: the best here)',
+    )
+    .option(
+      '--device <n>',
+      'the GPU that computes, as the NVIDIA driver counts them (default: 0)',
+      integer({ minimum: 0, maximum: 255 }),
     );
 }
 
-export function backendSettingsOf({ threads, instructions }: BackendSettings): BackendSettings {
+export function backendSettingsOf(given: BackendSettings): BackendSettings {
+  const { threads, instructions, device } = given;
   return {
     ...(threads === undefined ? {} : { threads }),
     ...(instructions === undefined ? {} : { instructions }),
+    ...(device === undefined ? {} : { device }),
   };
 }
 

@@ -66,6 +66,7 @@ describe('without the native addon', () => {
       ['reference-f64', true],
       // The package that brings it is native code too.
       ['webgpu', false],
+      ['cuda', false],
     ]);
     expect(reports[0]?.unavailable).toMatch(/Tried:[^]*What helps:/);
     expect(people.code).toBe(0);

@@ -3,6 +3,7 @@
  * driver, build/emulation/libcuda-emulated.so; prints its path. Linux, on x86-64 or AArch64.
  *
  *   node scripts/emulation.mjs [--sanitize address]
+ *   node scripts/emulation.mjs --list       the kernels and the layouts of their arguments, as JSON
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -10,7 +11,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { withLock } from '@rwkv-ts/native/scripts/lock.mjs';
-import { compile, inParallel } from './compile.mjs';
+import { compile, execute, inParallel } from './compile.mjs';
 
 export const nativeFolder = join(dirname(fileURLToPath(import.meta.url)), '../native');
 const buildFolder = join(nativeFolder, '../build');
@@ -79,9 +80,25 @@ export async function buildEmulation({ sanitize } = {}) {
   });
 }
 
+/** What `rwkv_emulated_kernels` of the library says. */
+async function listKernels() {
+  const objects = await emulationObjects();
+  const program = await compile({
+    folder: nativeFolder,
+    command: [...compiler().split(' '), ...hostFlags(), 'emulation/list.cc', ...objects],
+    output: join(buildFolder, 'emulation/list'),
+    inputs: ['emulation/list.cc', ...objects],
+  });
+  return (await execute([program], nativeFolder)).said.trim();
+}
+
 async function main() {
   const { values } = parseArgs({
-    options: { sanitize: { type: 'string' }, locked: { type: 'boolean' } },
+    options: {
+      list: { type: 'boolean' },
+      locked: { type: 'boolean' },
+      sanitize: { type: 'string' },
+    },
   });
   const missing = missingForEmulation();
   if (missing !== undefined) {
@@ -94,7 +111,7 @@ async function main() {
     return withLock(join(buildFolder, 'emulation.lock'), run).status ?? 1;
   }
   try {
-    console.log(await buildEmulation(values));
+    console.log(values.list ? await listKernels() : await buildEmulation(values));
     return 0;
   } catch (error) {
     console.error(error.output ?? '', error.message);

@@ -1,13 +1,13 @@
 /**
- * out[r, o] = residual[r, o] + gate[r, o] activation(bias[o] + Σ_i x[r, i] W[o, i]), each part but the product optional:
- * what kernels of products share. x [rows, I], W [O, I], bias [O], the rest [rows, O].
+ * out[r, o] = residual[r, o] + gate[r, o] activation(bias[o] + Σ_i x[r, i] W[o, i]), each part but the product
+ * optional: what kernels of products share. x [rows, I], W [O, I], bias [O], the rest [rows, O].
  *
- * A launch does several such products (jobs), whose matrices share a format and a layout: blockX is for rows of x, blockY
- * runs over the blocks of the first job, then of the second. A job whose sum is split has `splits` blocks, one after
- * the other, for the same outputs.
+ * A launch does several such products (jobs), whose matrices share a format and a layout: blockX is for rows of x,
+ * blockY runs over the blocks of the first job, then of the second. A job whose sum is split has `splits` blocks, one
+ * after the other, for the same outputs.
  *
- * Sums are f32 in an order that depends on the kernel and the shape alone. Rows of x never meet in a sum, so a NaN stays
- * in its row.
+ * Sums are f32 in an order that depends on the kernel and the shape alone. Rows of x never meet in a sum, so a NaN
+ * stays in its row.
  */
 #pragma once
 
@@ -27,7 +27,8 @@ struct LinearJob {
   uint32_t* counters;
   uint32_t activation, first_block, block_outputs, splits;
 };
-DESCRIBE(LinearJob, matrix, x, prepared, out, bias, gate, residual, partials, counters, activation, first_block, block_outputs, splits);
+DESCRIBE(LinearJob, matrix, x, prepared, out, bias, gate, residual, partials, counters, activation, first_block,
+         block_outputs, splits);
 
 constexpr uint32_t kMostJobs = 8;
 
@@ -35,7 +36,7 @@ struct LinearArguments {
   uint32_t rows, job_count;
   LinearJob jobs[kMostJobs];
 };
-DESCRIBE(LinearArguments, rows, job_count);
+DESCRIBE(LinearArguments, rows, job_count, jobs);
 
 /** The job of this block. */
 DEVICE const LinearJob& findJob(const LinearArguments& arguments) {
@@ -54,8 +55,8 @@ DEVICE void finishOutput(const LinearJob& job, uint32_t row, uint32_t output, fl
 }
 
 /**
- * True in the last block of a tile's splits to come here, which then sees the partial sums that all of them have written.
- * `room` is a word of shared memory, which every thread has done with. The counter is 0 again afterwards.
+ * True in the last block of a tile's splits to come here, which then sees the partial sums that all of them have
+ * written. `room` is a word of shared memory, which every thread has done with. The counter is 0 again afterwards.
  */
 DEVICE bool isLastSplit(const LinearJob& job, uint32_t tile, uint32_t* room) {
   globalFence();
@@ -73,7 +74,9 @@ DEVICE bool isLastSplit(const LinearJob& job, uint32_t tile, uint32_t* room) {
 DEVICE uint32_t smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
 /** Whether rows lie at multiples of 16 bytes. */
-DEVICE bool isAligned(const ConstRows& rows) { return ((reinterpret_cast<uintptr_t>(rows.at) | rows.stride * sizeof(float)) & 15) == 0; }
+DEVICE bool isAligned(const ConstRows& rows) {
+  return ((reinterpret_cast<uintptr_t>(rows.at) | rows.stride * sizeof(float)) & 15) == 0;
+}
 
 /** `count` numbers of a row of `width` from `column` on; zeros beyond its end, whatever lies there. */
 template <unsigned count>

@@ -1,15 +1,15 @@
 /**
  * Rows of x rounded once, for all products that read them. blockX is a row, blockY one of up to eight jobs.
  *
- * prepare_bytes: each 32 numbers become q = round(x · 127 / max|x|), ties to even, in words of four in the order 0 2 1 3
- * (weight-formats.cuh), with a ByteScale. Where one of the 32 is NaN or infinite the scale is NaN and every q 0, so that
- * this row's results are NaN and no other's. values [rows, stride] bytes, scales [rows, scale_stride] ByteScales. Eight
- * lanes own 32 numbers.
+ * prepare_bytes: each 32 numbers become q = round(x · 127 / max|x|), ties to even, in words of four in the order 0 2 1
+ * 3 (weight-formats.cuh), with a ByteScale. Where one of the 32 is NaN or infinite the scale is NaN and every q 0, so
+ * that this row's results are NaN and no other's. values [rows, stride] bytes, scales [rows, scale_stride] ByteScales.
+ * Eight lanes own 32 numbers.
  *
  * prepare_f16: x / 2^k, rounded, with 2^k such that the row's largest finite magnitude is at least 2^14 and below 2^15:
  * nothing overflows, and what is below f16's smallest normal number is a part in 2^28 of the largest. values
- * [rows, stride] f16, scales [rows] f32 (2^k). prepare_bf16: x rounded. Both are filled up with zeros to `stride`. A thread
- * owns every 256th number.
+ * [rows, stride] f16, scales [rows] f32 (2^k). prepare_bf16: x rounded. Both are filled up with zeros to `stride`. A
+ * thread owns every 256th number.
  */
 #pragma once
 
@@ -28,7 +28,7 @@ struct PrepareArguments {
   uint32_t rows, job_count;
   PrepareJob jobs[8];
 };
-DESCRIBE(PrepareArguments, rows, job_count);
+DESCRIBE(PrepareArguments, rows, job_count, jobs);
 
 constexpr unsigned kPrepareThreads = 256;
 
@@ -54,8 +54,10 @@ KERNEL_BOUNDED(prepare_bytes, PrepareArguments, kPrepareThreads, 1) {
   if (row >= step->counts[arguments.rows]) return;
   const PrepareJob& job = arguments.jobs[blockY()];
   const float* x = job.x.row(row);
-  uint32_t* values = reinterpret_cast<uint32_t*>(static_cast<int8_t*>(const_cast<void*>(job.prepared.values)) + size_t{row} * job.prepared.stride);
-  Words2* scales = static_cast<Words2*>(const_cast<void*>(job.prepared.scales)) + size_t{row} * job.prepared.scale_stride;
+  uint32_t* values = reinterpret_cast<uint32_t*>(static_cast<int8_t*>(const_cast<void*>(job.prepared.values)) +
+                                                 size_t{row} * job.prepared.stride);
+  Words2* scales =
+      static_cast<Words2*>(const_cast<void*>(job.prepared.scales)) + size_t{row} * job.prepared.scale_stride;
   // All lanes of a warp take the same number of turns, since they exchange; the last turn may be beyond the end.
   for (uint32_t turn = warpIndex() * kWarp; turn < job.width / 4; turn += kPrepareThreads) {
     const uint32_t word = turn + laneIndex();
@@ -123,8 +125,10 @@ KERNEL_BOUNDED(prepare_f16, PrepareArguments, kPrepareThreads, 1) {
   const float* x = job.x.row(row);
   const float scale = halfScale(rowLargest(x, job.width, room)), inverse = 1.0f / scale;
   uint16_t* values = static_cast<uint16_t*>(const_cast<void*>(job.prepared.values)) + size_t{row} * job.prepared.stride;
-  for (uint32_t i = threadIndex(); i < job.prepared.stride; i += threadCount()) values[i] = i < job.width ? toF16(x[i] * inverse) : 0;
-  if (threadIndex() == 0) static_cast<float*>(const_cast<void*>(job.prepared.scales))[size_t{row} * job.prepared.scale_stride] = scale;
+  for (uint32_t i = threadIndex(); i < job.prepared.stride; i += threadCount())
+    values[i] = i < job.width ? toF16(x[i] * inverse) : 0;
+  if (threadIndex() == 0)
+    static_cast<float*>(const_cast<void*>(job.prepared.scales))[size_t{row} * job.prepared.scale_stride] = scale;
 }
 
 KERNEL_BOUNDED(prepare_bf16, PrepareArguments, kPrepareThreads, 1) {
@@ -133,7 +137,8 @@ KERNEL_BOUNDED(prepare_bf16, PrepareArguments, kPrepareThreads, 1) {
   const PrepareJob& job = arguments.jobs[blockY()];
   const float* x = job.x.row(row);
   uint16_t* values = static_cast<uint16_t*>(const_cast<void*>(job.prepared.values)) + size_t{row} * job.prepared.stride;
-  for (uint32_t i = threadIndex(); i < job.prepared.stride; i += threadCount()) values[i] = i < job.width ? toBf16(x[i]) : 0;
+  for (uint32_t i = threadIndex(); i < job.prepared.stride; i += threadCount())
+    values[i] = i < job.width ? toBf16(x[i]) : 0;
 }
 
 }  // namespace rwkv

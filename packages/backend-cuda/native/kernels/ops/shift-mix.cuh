@@ -32,7 +32,8 @@ struct ShiftMixArguments {
   float eps;
   ShiftMixJob jobs[kMostMixes];
 };
-DESCRIBE(ShiftMixArguments, x, weight, bias, normed, shifted, difference, state, width, part, toward_current, mixes, eps);
+DESCRIBE(ShiftMixArguments, x, weight, bias, normed, shifted, difference, state, width, part, toward_current, mixes,
+         eps, jobs);
 
 /** What a column needs besides x. */
 struct ShiftMixColumn {
