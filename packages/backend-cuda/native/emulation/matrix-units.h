@@ -71,13 +71,16 @@ inline void multiplyBf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (
 
 inline void loadMatrices(uint32_t (&to)[4], const void* row) {
   const uint64_t* rows = emulation::shown_rows(row);
-  for (unsigned i = 0; i < 4; i++) to[i] = reinterpret_cast<const uint32_t*>(rows[8 * i + laneIndex() / 4])[laneIndex() % 4];
+  for (unsigned i = 0; i < 4; i++)
+    to[i] = reinterpret_cast<const uint32_t*>(rows[8 * i + laneIndex() / 4])[laneIndex() % 4];
 }
 inline void loadMatricesTransposed(uint32_t (&to)[4], const void* row) {
   const uint64_t* rows = emulation::shown_rows(row);
   const unsigned column = laneIndex() / 4, first = laneIndex() % 4 * 2;
   for (unsigned i = 0; i < 4; i++) {
-    const auto number = [&](unsigned r) { return uint32_t{reinterpret_cast<const uint16_t*>(rows[8 * i + r])[column]}; };
+    const auto number = [&](unsigned r) {
+      return uint32_t{reinterpret_cast<const uint16_t*>(rows[8 * i + r])[column]};
+    };
     to[i] = number(first) | number(first + 1) << 16;
   }
 }

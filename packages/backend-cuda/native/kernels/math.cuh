@@ -1,4 +1,4 @@
-/** The contract's element-wise functions for every argument; a NaN stays one. Codes as in packages/program/src/activations.ts. */
+/** The contract's element-wise functions for every argument; a NaN stays one. Codes: src/kernels/math.ts. */
 #pragma once
 
 #include "kernels/device.h"

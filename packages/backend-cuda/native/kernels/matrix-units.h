@@ -1,6 +1,6 @@
 /**
- * Matrix units (tensor cores) and the copies that feed them, behind names that the emulation shares (device.h). All of it
- * is for whole warps in step.
+ * Matrix units (tensor cores) and the copies that feed them, behind names that the emulation shares (device.h). All of
+ * it is for whole warps in step.
  *
  * A product D += A B is 16 x 8 x 16. With g = lane / 4 and t = lane % 4 a lane has, two 16-bit numbers a word:
  *
@@ -72,7 +72,8 @@ DEVICE void loadMatricesTransposed(uint32_t (&to)[4], const void* row) {
  */
 DEVICE void copyLater(void* to, const void* from, bool exists) {
 #if __CUDA_ARCH__ >= 800
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(sharedAddress(to)), "l"(from), "r"(exists ? 16 : 0) : "memory");
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(sharedAddress(to)), "l"(from), "r"(exists ? 16 : 0)
+               : "memory");
 #else
   *static_cast<Words4*>(to) = exists ? load(static_cast<const Words4*>(from)) : Words4{};
 #endif

@@ -1,17 +1,18 @@
 /**
- * Reading matrices as src/weights/layout.ts lays them out in rows. Row r of a region begins at r times its length, which is
- * a multiple of 16 bytes.
+ * Reading matrices as src/weights/layout.ts lays them out in rows. Row r of a region begins at r times its length,
+ * which is a multiple of 16 bytes.
  *
  * Plain formats: `quants` are the numbers, `Matrix.stride` of them a row.
  *
- * Block formats, a block being 32 columns, cut into eight groups of four. The four bytes of a word have a group's numbers
- * in the order 0 2 1 3, so that its even and its odd bytes are pairs of neighbours for the 16-bit halves of a register:
+ * Block formats, a block being 32 columns, cut into eight groups of four. The four bytes of a word have a group's
+ * numbers in the order 0 2 1 3, so that its even and its odd bytes are pairs of neighbours for the 16-bit halves of a
+ * register:
  *
  *   quants   q8_0: eight words, one a group, signed. Others: four words; word i has group i low, group i + 4 high.
  *   highs    fifth bits: one word; bit g of byte b belongs to byte b of group g.
  *            fifth and sixth bits: two words; bits 2i and 2i + 1 of byte b of word j belong to byte b of group 4j + i.
- *   scales   one f16 d, or two, d and m; for k formats five words for 256 columns: two f16 d and e, then for each block two
- *            bytes: scale s and minimum m unsigned, or (q6_k) signed scales s of the two halves of 16 numbers.
+ *   scales   one f16 d, or two, d and m; for k formats five words for 256 columns: two f16 d and e, then for each block
+ *            two bytes: scale s and minimum m unsigned, or (q6_k) signed scales s of the two halves of 16 numbers.
  *
  *   q8_0 q4_0 q5_0   w = d (q - zero)          q4_k q5_k   w = d s q - e m
  *   q4_1 q5_1        w = d q + m               q6_k        w = d s (q - 32)
@@ -87,8 +88,10 @@ struct BlockRow {
     else return filled(columns / 256 * 20);
   }
   DEVICE BlockRow(const Matrix& matrix, uint32_t row)
-      : quants(static_cast<const unsigned char*>(matrix.quants) + size_t{row} * (matrix.columns / kBlock * kQuantBytes)),
-        highs(static_cast<const unsigned char*>(matrix.highs) + size_t{row} * filled(matrix.columns / kBlock * kHighBytes)),
+      : quants(static_cast<const unsigned char*>(matrix.quants) +
+               size_t{row} * (matrix.columns / kBlock * kQuantBytes)),
+        highs(static_cast<const unsigned char*>(matrix.highs) +
+              size_t{row} * filled(matrix.columns / kBlock * kHighBytes)),
         scales(static_cast<const unsigned char*>(matrix.scales) + size_t{row} * scaleBytes(matrix.columns)) {}
 };
 
@@ -127,14 +130,15 @@ struct ScaleBits {
 };
 
 /**
- * The four bytes of group `index` (upper false) or `index` + 4 (upper true), `index` of 0..3, from the word of quants that
- * has them and the words of high bits.
+ * The four bytes of group `index` (upper false) or `index` + 4 (upper true), `index` of 0..3, from the word of quants
+ * that has them and the words of high bits.
  */
 template <class Format, bool upper>
 DEVICE uint32_t groupBytes(uint32_t quants, const uint32_t (&highs)[2], unsigned index) {
   if constexpr (Format::kBits == 8) return quants;
   const uint32_t low = (upper ? quants >> 4 : quants) & 0x0f0f0f0fu;
-  if constexpr (Format::kHighBits == 1) return low | ((upper ? highs[0] >> index : highs[0] << (4 - index)) & 0x10101010u);
+  if constexpr (Format::kHighBits == 1)
+    return low | ((upper ? highs[0] >> index : highs[0] << (4 - index)) & 0x10101010u);
   else if constexpr (Format::kHighBits == 2) return low | (highs[upper] >> 2 * index & 0x03030303u) << 4;
   else return low;
 }
@@ -171,7 +175,9 @@ struct RawBlock {
   /** Bytes of group g, a constant once the loop around it is unrolled. */
   DEVICE uint32_t group(unsigned g) const {
     if constexpr (Format::kBits == 8) return quants[g];
-    else return g < 4 ? groupBytes<Format, false>(quants[g % 4], highs, g) : groupBytes<Format, true>(quants[g % 4], highs, g - 4);
+    else
+      return g < 4 ? groupBytes<Format, false>(quants[g % 4], highs, g)
+                   : groupBytes<Format, true>(quants[g % 4], highs, g - 4);
   }
 };
 

@@ -13,14 +13,17 @@ void shape(const FormatName& format, uint32_t outputs, uint32_t columns, Order o
   while (lanes < 128 && 2 * lanes <= columns / 32) lanes *= 2;
   for (uint32_t rows : {1u, 2u, 4u}) {
     const std::string name = std::string("linear_blocks_") + format.name + "_" + std::to_string(rows);
-    const LinearKernel close{name, 128, 0, rows, 512 / lanes, 1, "bytes", 0.06}, exact{name, 128, 0, rows, 512 / lanes, 1, "bytes", 4e-6};
+    const LinearKernel close{name, 128, 0, rows, 512 / lanes, 1, "bytes", 0.06},
+        exact{name, 128, 0, rows, 512 / lanes, 1, "bytes", 4e-6};
     Product first(stored_matrix(format, false, outputs, columns, order), rows, random);
     multiply(close, {&first}, rows, rows, order);
     spoil_row(close, first, rows, rows, order);
     // Whole numbers of which the largest is 127 need no rounding.
     for (uint32_t r = 0; r < rows; r++) {
-      for (uint32_t c = 0; c < columns; c++) first.x().row(r)[c] = c % 32 == r ? -127.0f : static_cast<float>(static_cast<int>(random.below(255)) - 127);
+      for (uint32_t c = 0; c < columns; c++)
+        first.x().row(r)[c] = c % 32 == r ? -127.0f : static_cast<float>(static_cast<int>(random.below(255)) - 127);
     }
+    first.align();
     first.finish_with(1, kNone);
     multiply(exact, {&first}, rows, rows, order);
     Product second(stored_matrix(format, false, outputs / 2 + 1, columns, order, 2), rows, random);

@@ -8,7 +8,8 @@ using namespace harness;
 
 void shape(const FormatName& format, uint32_t outputs, uint32_t columns, uint32_t splits, Order order) {
   for (uint32_t rows : {1u, 4u}) {
-    const LinearKernel kernel{std::string("linear_columns_") + format.name + "_" + std::to_string(rows), 128, 0, rows, 256, splits, "", 2e-6};
+    const LinearKernel kernel{
+        std::string("linear_columns_") + format.name + "_" + std::to_string(rows), 128, 0, rows, 256, splits, "", 2e-6};
     const uint32_t some = rows == 4 ? 3 : 1;
     Random random(outputs + columns);
     Product first(stored_matrix(format, true, outputs, columns, order), rows, random);

@@ -9,8 +9,14 @@ using namespace harness;
 void shape(const FormatName& format, uint32_t outputs, uint32_t columns, Order order) {
   const bool bfloat = format.code == kBf16;
   for (uint32_t rows : {8u, 16u, 32u}) {
-    const LinearKernel kernel{std::string("linear_few_") + format.name + "_" + std::to_string(rows), 256, 0, rows, rows == 8 ? 16u : 32u, 1,
-                              bfloat ? "bf16" : "f16", bfloat ? 0.015 : 0.003};
+    const LinearKernel kernel{std::string("linear_few_") + format.name + "_" + std::to_string(rows),
+                              256,
+                              0,
+                              rows,
+                              rows == 8 ? 16u : 32u,
+                              1,
+                              bfloat ? "bf16" : "f16",
+                              bfloat ? 0.015 : 0.003};
     Random random(outputs + columns + rows);
     const uint32_t some = rows - 3;
     Product first(stored_matrix(format, false, outputs, columns, order), rows, random);

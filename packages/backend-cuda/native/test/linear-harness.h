@@ -15,16 +15,18 @@ struct FormatName {
 };
 /** Bits of a number, and bytes of the scales of 256, as src/weights/layout.ts has them. */
 constexpr FormatName kFormats[] = {
-    {"f32", rwkv::kF32, 32, 0, 0, 1},        {"f16", rwkv::kF16, 16, 0, 0, 1},        {"bf16", rwkv::kBf16, 16, 0, 0, 1},
-    {"q8_0", rwkv::kQ8_0, 8, 0, 16, 32},     {"q4_0", rwkv::kQ4_0, 4, 0, 16, 32},     {"q4_1", rwkv::kQ4_1, 4, 0, 32, 32},
-    {"q5_0", rwkv::kQ5_0, 4, 1, 16, 32},     {"q5_1", rwkv::kQ5_1, 4, 1, 32, 32},     {"q4_k", rwkv::kQ4_K, 4, 0, 20, 256},
-    {"q5_k", rwkv::kQ5_K, 4, 1, 20, 256},    {"q6_k", rwkv::kQ6_K, 4, 2, 20, 256},
+    {"f32", rwkv::kF32, 32, 0, 0, 1},     {"f16", rwkv::kF16, 16, 0, 0, 1},     {"bf16", rwkv::kBf16, 16, 0, 0, 1},
+    {"q8_0", rwkv::kQ8_0, 8, 0, 16, 32},  {"q4_0", rwkv::kQ4_0, 4, 0, 16, 32},  {"q4_1", rwkv::kQ4_1, 4, 0, 32, 32},
+    {"q5_0", rwkv::kQ5_0, 4, 1, 16, 32},  {"q5_1", rwkv::kQ5_1, 4, 1, 32, 32},  {"q4_k", rwkv::kQ4_K, 4, 0, 20, 256},
+    {"q5_k", rwkv::kQ5_K, 4, 1, 20, 256}, {"q6_k", rwkv::kQ6_K, 4, 2, 20, 256},
 };
 
 /** Memory at a multiple of 16 bytes, with guards around it; nothing in it is a finite number at first. */
 class Memory {
  public:
-  explicit Memory(size_t bytes) : bytes_(bytes), words_((bytes + 15) / 16 + 4) { memset(words_.data(), 0xff, words_.size() * 16); }
+  explicit Memory(size_t bytes) : bytes_(bytes), words_((bytes + 15) / 16 + 4) {
+    memset(words_.data(), 0xff, words_.size() * 16);
+  }
   unsigned char* at() { return reinterpret_cast<unsigned char*>(words_.data() + 2); }
   bool intact() const {
     const auto* all = reinterpret_cast<const unsigned char*>(words_.data());
@@ -57,7 +59,8 @@ struct StoredMatrix {
 inline uint32_t filled(size_t bytes) { return static_cast<uint32_t>((bytes + 15) / 16 * 16); }
 
 /** Packed in two stretches, as an upload may. */
-inline StoredMatrix stored_matrix(const FormatName& format, bool in_columns, uint32_t rows, uint32_t columns, Order order, uint64_t seed = 1) {
+inline StoredMatrix stored_matrix(const FormatName& format, bool in_columns, uint32_t rows, uint32_t columns,
+                                  Order order, uint64_t seed = 1) {
   Random random(seed + rows * 31 + columns);
   FileBlocks blocks(format.code, random);
   StoredMatrix made{format, {}, {}, {}};
@@ -66,10 +69,16 @@ inline StoredMatrix stored_matrix(const FormatName& format, bool in_columns, uin
   made.regions.emplace_back(count * quant_row);
   made.regions.emplace_back(size_t{count} * filled(size_t{length} * format.high_bits / 8));
   made.regions.emplace_back(size_t{count} * filled(size_t{length} * format.scale_bytes / 256));
-  made.matrix = {made.regions[0].at(), made.regions[1].at(), made.regions[2].at(), rows, columns,
-                 static_cast<uint32_t>(quant_row * 8 / format.bits), 0};
+  made.matrix = {made.regions[0].at(),
+                 made.regions[1].at(),
+                 made.regions[2].at(),
+                 rows,
+                 columns,
+                 static_cast<uint32_t>(quant_row * 8 / format.bits),
+                 0};
   const bool plain = format.block == 1;
-  const std::string kernel = std::string("pack_") + (in_columns ? "columns_" : "") + (plain ? std::to_string(format.bits) : format.name);
+  const std::string kernel =
+      std::string("pack_") + (in_columns ? "columns_" : "") + (plain ? std::to_string(format.bits) : format.name);
   const uint32_t first = rows / 3;
   for (const auto& [from, to] : {std::pair{0u, first}, std::pair{first, rows}}) {
     if (from == to) continue;
@@ -84,7 +93,8 @@ inline StoredMatrix stored_matrix(const FormatName& format, bool in_columns, uin
     const uint32_t piece = plain ? 128 / format.bits : 32;
     const uint32_t items = (to - from) * ((columns + piece - 1) / piece);
     const Geometry flat{(items + 255) / 256, 1, 256, 0}, tiled{(to - from + 31) / 32, (columns + 31) / 32, 256, 0};
-    launch(kernel.c_str(), in_columns ? tiled : flat, nullptr, rwkv::PackArguments{made.matrix, source.at(), from, to - from}, order);
+    launch(kernel.c_str(), in_columns ? tiled : flat, nullptr,
+           rwkv::PackArguments{made.matrix, source.at(), from, to - from}, order);
   }
   return made;
 }
@@ -105,8 +115,12 @@ struct LinearKernel {
 class Product {
  public:
   Product(StoredMatrix matrix, uint32_t capacity, Random& random)
-      : stored_(std::move(matrix)), x_(capacity, stored_.matrix.columns, 5), out_(capacity, stored_.matrix.rows), bias_(1, stored_.matrix.rows),
-        gate_(capacity, stored_.matrix.rows), residual_(capacity, stored_.matrix.rows) {
+      : stored_(std::move(matrix)),
+        x_(capacity, stored_.matrix.columns, 5),
+        out_(capacity, stored_.matrix.rows),
+        bias_(1, stored_.matrix.rows),
+        gate_(capacity, stored_.matrix.rows),
+        residual_(capacity, stored_.matrix.rows) {
     x_.fill([&] { return random.normal(); });
     for (Numbers* one : {&bias_, &gate_, &residual_}) one->fill([&] { return random.normal(); });
   }
@@ -116,6 +130,8 @@ class Product {
     parts_ = parts;
     activation_ = activation;
   }
+  /** Rows of x at multiples of 16 bytes from now on. */
+  void align() { is_aligned_ = true; }
   const StoredMatrix& stored() const { return stored_; }
 
   /** `scratch` outlives the launch. */
@@ -128,9 +144,19 @@ class Product {
       counters_.assign(tiles, 0);
     }
     out_.clear();
-    return {matrix, x_.read(), prepared_, out_.rows(), parts_ & 1 ? bias_.shared() : rwkv::ConstRows{},
-            parts_ & 2 ? gate_.read() : rwkv::ConstRows{}, parts_ & 4 ? residual_.read() : rwkv::ConstRows{}, partials_.data(),
-            counters_.data(), activation_, first_block, kernel.block_outputs, kernel.splits};
+    return {matrix,
+            x_rows(capacity),
+            prepared_,
+            out_.rows(),
+            parts_ & 1 ? bias_.shared() : rwkv::ConstRows{},
+            parts_ & 2 ? gate_.read() : rwkv::ConstRows{},
+            parts_ & 4 ? residual_.read() : rwkv::ConstRows{},
+            partials_.data(),
+            counters_.data(),
+            activation_,
+            first_block,
+            kernel.block_outputs,
+            kernel.splits};
   }
   uint32_t blocks(const LinearKernel& kernel) const {
     return (stored_.matrix.rows + kernel.block_outputs - 1) / kernel.block_outputs * kernel.splits;
@@ -140,11 +166,13 @@ class Product {
     if (kernel.prepare.empty()) return;
     const uint32_t width = stored_.matrix.columns;
     const bool bytes = kernel.prepare == "bytes";
-    const uint32_t stride = bytes ? width : (width + 7) / 8 * 8, scales = bytes ? width / 32 : kernel.prepare == "f16" ? 1 : 0;
+    const uint32_t stride = bytes ? width : (width + 7) / 8 * 8, scales = bytes                     ? width / 32
+                                                                          : kernel.prepare == "f16" ? 1
+                                                                                                    : 0;
     values_ = Memory(size_t{capacity} * stride * (bytes ? 1 : 2));
     scales_ = Memory(size_t{capacity} * scales * (bytes ? 8 : 4));
     prepared_ = {values_.at(), scales_.at(), stride, scales};
-    rwkv::PrepareArguments arguments{rwkv::kTokens, 1, {{x_.read(), prepared_, width, 0}}};
+    rwkv::PrepareArguments arguments{rwkv::kTokens, 1, {{x_rows(capacity), prepared_, width, 0}}};
     launch(("prepare_" + kernel.prepare).c_str(), {capacity, 1, 256, 0}, step, arguments, order);
     check(values_.intact() && scales_.intact(), "prepare writes beside its rows");
   }
@@ -172,7 +200,8 @@ class Product {
         const double bound = off * std::fabs(gate) + 1e-6 * (std::fabs(gate * sum) + std::fabs(residual));
         if (std::isnan(want) ? std::isnan(got) : std::fabs(got - want) <= bound) continue;
         char text[200];
-        snprintf(text, sizeof text, ", row %u: number %u is %.9g, expected %.9g, off by at most %.3g", r, o, got, want, bound);
+        snprintf(text, sizeof text, ", row %u: number %u is %.9g, expected %.9g, off by at most %.3g", r, o, got, want,
+                 bound);
         fail(where + text);
       }
     }
@@ -186,17 +215,28 @@ class Product {
   }
 
  private:
+  rwkv::ConstRows x_rows(uint32_t capacity) {
+    if (!is_aligned_) return x_.read();
+    const size_t width = stored_.matrix.columns, stride = (width + 7) / 4 * 4;
+    aligned_ = Memory(capacity * stride * sizeof(float));
+    auto* to = reinterpret_cast<float*>(aligned_.at());
+    for (uint32_t r = 0; r < capacity; r++) memcpy(to + r * stride, x_.row(r), width * sizeof(float));
+    return {to, static_cast<uint32_t>(stride), 0};
+  }
+
   StoredMatrix stored_;
   Numbers x_, out_, bias_, gate_, residual_;
   uint32_t parts_ = 0, activation_ = rwkv::kNone;
-  Memory values_{0}, scales_{0};
+  bool is_aligned_ = false;
+  Memory aligned_{0}, values_{0}, scales_{0};
   rwkv::Prepared prepared_{};
   std::vector<float> partials_;
   std::vector<uint32_t> counters_;
 };
 
 /** `rows` of `capacity` rows through jobs that share a launch, compared with double precision. */
-inline void multiply(const LinearKernel& kernel, std::vector<Product*> products, uint32_t rows, uint32_t capacity, Order order) {
+inline void multiply(const LinearKernel& kernel, std::vector<Product*> products, uint32_t rows, uint32_t capacity,
+                     Order order) {
   Batch batch({{0, rows}});
   const rwkv::Step* step = batch.step();
   rwkv::LinearArguments arguments{rwkv::kTokens, static_cast<uint32_t>(products.size()), {}};
@@ -210,7 +250,8 @@ inline void multiply(const LinearKernel& kernel, std::vector<Product*> products,
   launch(kernel.name.c_str(), {row_blocks, blocks, kernel.threads, kernel.shared}, step, arguments, order);
   for (const Product* one : products) {
     const rwkv::Matrix& matrix = one->stored().matrix;
-    one->compare_rows(kernel, rows, kernel.name + " [" + std::to_string(matrix.rows) + ", " + std::to_string(matrix.columns) + "]");
+    one->compare_rows(kernel, rows,
+                      kernel.name + " [" + std::to_string(matrix.rows) + ", " + std::to_string(matrix.columns) + "]");
   }
 }
 

@@ -12,8 +12,9 @@ struct Shape {
 
 void shape(const FormatName& format, bool in_columns, uint32_t size, uint32_t splits, const Shape& of, Order order) {
   const bool bfloat = format.code == kBf16;
-  const std::string name = std::string("linear_mma_") + format.name + (in_columns ? "_columns_" : "_") + std::to_string(size);
-  const LinearKernel kernel{name, 2 * size, 49152, size, size, splits, bfloat ? "bf16" : "f16", bfloat ? 0.015 : 0.003};
+  const std::string name =
+      std::string("linear_mma_") + format.name + (in_columns ? "_columns_" : "_") + std::to_string(size);
+  const LinearKernel kernel{name, 128, 49152, size, size, splits, bfloat ? "bf16" : "f16", bfloat ? 0.015 : 0.003};
   Random random(of.outputs + of.columns);
   const uint32_t capacity = of.rows + size / 2;
   Product first(stored_matrix(format, in_columns, of.outputs, of.columns, order), capacity, random);

@@ -9,9 +9,11 @@ using namespace harness;
 void shape(const FormatName& format, bool in_columns, uint32_t outputs, uint32_t columns, uint32_t rows, Order order) {
   const uint32_t capacity = rows + 60;
   Random random(outputs + columns);
-  const LinearKernel kernel{std::string("linear_tile_") + format.name + (in_columns ? "_columns" : ""), 256, 0, 64, 64, 1, "", 2e-6};
+  const LinearKernel kernel{
+      std::string("linear_tile_") + format.name + (in_columns ? "_columns" : ""), 256, 0, 64, 64, 1, "", 2e-6};
   Product first(stored_matrix(format, in_columns, outputs, columns, order), capacity, random);
   Product second(stored_matrix(format, in_columns, 3, columns, order, 2), capacity, random);
+  first.align();
   first.finish_with(5, kRelu2);
   second.finish_with(2, kNone);
   multiply(kernel, {&first, &second}, rows, capacity, order);

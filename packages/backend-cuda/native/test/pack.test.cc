@@ -19,7 +19,8 @@ void blocks(const FormatName& format, uint32_t rows, uint32_t columns, Order ord
       const int quant = Format::kBits == 8 ? static_cast<int8_t>(bits) : static_cast<int>(bits) - Format::kZero;
       const double value = double{block.scales.scale(in_block / 16)} * quant + block.scales.offset();
       const double expected = stored.numbers[size_t{r} * columns + c];
-      check(std::fabs(value - expected) < 1e-7, std::string(format.name) + ": " + std::to_string(value) + ", not " + std::to_string(expected));
+      check(std::fabs(value - expected) < 1e-7,
+            std::string(format.name) + ": " + std::to_string(value) + ", not " + std::to_string(expected));
     }
   }
 }
@@ -33,8 +34,11 @@ void plain(const FormatName& format, bool in_columns, uint32_t rows, uint32_t co
   for (uint32_t i = 0; i < count; i++) {
     for (uint32_t j = 0; j < stored.matrix.stride; j++) {
       const Number bits = numbers[size_t{i} * stored.matrix.stride + j];
-      const float value = format.code == kF32 ? floatOf(bits) : format.code == kF16 ? toF32(static_cast<uint16_t>(bits)) : floatOf(uint32_t{bits} << 16);
-      const double expected = j >= length ? 0 : stored.numbers[in_columns ? size_t{j} * columns + i : size_t{i} * columns + j];
+      const float value = format.code == kF32   ? floatOf(bits)
+                          : format.code == kF16 ? toF32(static_cast<uint16_t>(bits))
+                                                : floatOf(uint32_t{bits} << 16);
+      const double expected =
+          j >= length ? 0 : stored.numbers[in_columns ? size_t{j} * columns + i : size_t{i} * columns + j];
       check(value == expected, std::string(format.name) + " moves a number");
     }
   }

@@ -193,7 +193,7 @@ const splitsToFill = ({ rows, columns }: MatrixShape): number =>
  */
 function tiles(name: string, prepare: PreparedForm): LinearVariant[] {
   const small = kernel(`mma_${name}_64`, { threads: 128, rowsPerBlock: 64, sharedBytes: 49_152 });
-  const large = kernel(`mma_${name}_128`, { threads: 256, rowsPerBlock: 128, sharedBytes: 49_152 });
+  const large = kernel(`mma_${name}_128`, { threads: 128, rowsPerBlock: 128, sharedBytes: 49_152 });
   const common = { prepare, outputsPerBlock: () => 64 } as const;
   return [
     { mostRows: 64, kernel: small, splits: splitsToFill, ...common },

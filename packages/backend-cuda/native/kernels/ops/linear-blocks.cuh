@@ -34,7 +34,8 @@ struct BlockPieces {
     UNROLL
     for (unsigned r = 0; r < kRows; r++) {
       const Prepared& from = job.prepared;
-      const Words4* values = reinterpret_cast<const Words4*>(static_cast<const int8_t*>(from.values) + size_t{rows[r]} * from.stride);
+      const Words4* values =
+          reinterpret_cast<const Words4*>(static_cast<const int8_t*>(from.values) + size_t{rows[r]} * from.stride);
       UNROLL
       for (unsigned i = 0; i < 2; i++) {
         const Words4 read = rwkv::load(values + 2 * piece + i);
@@ -48,25 +49,28 @@ struct BlockPieces {
       uint32_t weights[8];
       UNROLL
       for (unsigned g = 0; g < 8; g++) weights[g] = loaded[o].group(g);
-      const float scale = loaded[o].scales.scale(0), later = loaded[o].scales.scale(1), offset = loaded[o].scales.offset();
+      const float scale = loaded[o].scales.scale(0), later = loaded[o].scales.scale(1),
+                  offset = loaded[o].scales.offset();
       UNROLL
       for (unsigned r = 0; r < kRows; r++) {
         int products[2] = {-Format::kZero * scales[r].sum(0), -Format::kZero * scales[r].sum(1)};
         UNROLL
         for (unsigned g = 0; g < 8; g++) products[g / 4] = dotBytes(weights[g], x[r][g], products[g / 4]);
         float sum;
-        if constexpr (Format::kHalves) sum = fused(scale, static_cast<float>(products[0]), later * static_cast<float>(products[1]));
+        if constexpr (Format::kHalves)
+          sum = fused(scale, static_cast<float>(products[0]), later * static_cast<float>(products[1]));
         else sum = scale * static_cast<float>(products[0] + products[1]);
-        if constexpr (Format::kOffset) sum = fused(offset, static_cast<float>(scales[r].sum(0) + scales[r].sum(1)), sum);
+        if constexpr (Format::kOffset)
+          sum = fused(offset, static_cast<float>(scales[r].sum(0) + scales[r].sum(1)), sum);
         sums[o * kRows + r] = fused(scales[r].scale, sum, sums[o * kRows + r]);
       }
     }
   }
 };
 
-#define LINEAR_BLOCK(name, Format, rows)                                                             \
+#define LINEAR_BLOCK(name, Format, rows)                                                           \
   KERNEL_BOUNDED(linear_blocks_##name##_##rows, LinearArguments, kLaneThreads, laneBlocks(rows)) { \
-    linearLanes<BlockPieces<Format>, rows>(step, arguments);                                         \
+    linearLanes<BlockPieces<Format>, rows>(step, arguments);                                       \
   }
 #define LINEAR_BLOCKS(name, Format) \
   LINEAR_BLOCK(name, Format, 1)     \

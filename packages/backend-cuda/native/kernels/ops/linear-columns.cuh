@@ -4,8 +4,8 @@
  *
  * A block of four warps owns 256 outputs and one of `splits` parts of the columns. A warp takes 128 columns in turn: it
  * lists those that count, by ballots, in their order, then reads them, eight at a time in flight; a lane owns eight
- * neighbouring outputs. The warps add up in shared memory, the splits in `partials` [tiles][splits][rows][256], where the
- * last block to come adds them in their order.
+ * neighbouring outputs. The warps add up in shared memory, the splits in `partials` [tiles][splits][rows][256], where
+ * the last block to come adds them in their order.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 
 namespace rwkv {
 
-constexpr unsigned kColumnWarps = 4, kColumnOutputs = 256, kListed = 128;
+constexpr unsigned kColumnWarps = 4, kColumnThreads = kColumnWarps * kWarp, kColumnOutputs = 256, kListed = 128;
 
 /** Columns that count, of those that a warp looks at, and the numbers of x that meet them. */
 template <unsigned kRows>
@@ -80,7 +80,8 @@ DEVICE void linearColumns(const Step* step, const LinearArguments& arguments) {
         UNROLL
         for (unsigned p = 0; p < kPieces; p++) {
           const uint32_t output = laneOutput + p * Format::kPiece;
-          const unsigned char* at = static_cast<const unsigned char*>(matrix.quants) + (column * matrix.stride + output) * (16 / Format::kPiece);
+          const unsigned char* at = static_cast<const unsigned char*>(matrix.quants) +
+                                    (column * matrix.stride + output) * (16 / Format::kPiece);
           loaded[f][p] = output < matrix.stride ? loadStreaming(reinterpret_cast<const Words4*>(at)) : Words4{};
         }
       }
@@ -135,8 +136,10 @@ DEVICE void linearColumns(const Step* step, const LinearArguments& arguments) {
   }
 }
 
-#define LINEAR_COLUMNS(name, Format, rows) \
-  KERNEL_BOUNDED(linear_columns_##name##_##rows, LinearArguments, kColumnWarps * kWarp, 4) { linearColumns<Format, rows>(step, arguments); }
+#define LINEAR_COLUMNS(name, Format, rows)                                             \
+  KERNEL_BOUNDED(linear_columns_##name##_##rows, LinearArguments, kColumnThreads, 4) { \
+    linearColumns<Format, rows>(step, arguments);                                      \
+  }
 
 LINEAR_COLUMNS(f32, F32, 1)
 LINEAR_COLUMNS(f32, F32, 4)

@@ -2,11 +2,12 @@
  * Products of up to 8, 16 or 32 rows of x by matrix units, weights in rows (linear.cuh): as fast as the weights can be
  * read. x comes rounded from prepare_f16 or prepare_bf16.
  *
- * A block of eight warps owns 16 outputs (with up to 8 rows of x) or 32; its warps share the columns, each taking `kFlight`
- * steps in turn, and add up in shared memory, in the order of the warps. W is the A of a product, x the B. Sixteen bytes of
- * a row of W, as a lane loads them, are numbers 2t, 2t + 1, 2t + 8 and 2t + 9 of two products rather than neighbours
- * in one: the order of columns within a sum is free, as long as x is taken in the same. So weights go from memory to matrix
- * units through registers alone. In blocks of 32, a lane has a whole block of a row, which is eight products.
+ * A block of eight warps owns 16 outputs (with up to 8 rows of x) or 32; its warps share the columns, each taking
+ * `kFlight` steps in turn, and add up in shared memory, in the order of the warps. W is the A of a product, x the B.
+ * Sixteen bytes of a row of W, as a lane loads them, are numbers 2t, 2t + 1, 2t + 8 and 2t + 9 of two products rather
+ * than neighbours in one: the order of columns within a sum is free, as long as x is taken in the same. So weights go
+ * from memory to matrix units through registers alone. In blocks of 32, a lane has a whole block of a row, which is
+ * eight products.
  *
  * Lanes without a piece of their own read the last one again and multiply it by zeros.
  */
@@ -24,7 +25,9 @@ struct PlainFragment {
 
   DEVICE PlainFragment() {}
   DEVICE PlainFragment(const Matrix& matrix, uint32_t row, uint32_t piece)
-      : numbers(loadStreaming(reinterpret_cast<const Words4*>(static_cast<const uint16_t*>(matrix.quants) + size_t{row} * matrix.stride) + piece)) {}
+      : numbers(loadStreaming(
+            reinterpret_cast<const Words4*>(static_cast<const uint16_t*>(matrix.quants) + size_t{row} * matrix.stride) +
+            piece)) {}
   /** Numbers 4g to 4g + 3. */
   DEVICE void group(unsigned g, uint32_t (&to)[2]) const {
     to[0] = numbers.word[2 * g];
@@ -39,11 +42,14 @@ struct BlockFragment {
   RawBlock<Format> block;
 
   DEVICE BlockFragment() {}
-  DEVICE BlockFragment(const Matrix& matrix, uint32_t row, uint32_t piece) : block(BlockRow<Format>(matrix, row), piece) {}
-  DEVICE void group(unsigned g, uint32_t (&to)[2]) const { HalfScales<Format>(block.scales).decode(block.group(g), g / 4, to); }
+  DEVICE BlockFragment(const Matrix& matrix, uint32_t row, uint32_t piece)
+      : block(BlockRow<Format>(matrix, row), piece) {}
+  DEVICE void group(unsigned g, uint32_t (&to)[2]) const {
+    HalfScales<Format>(block.scales).decode(block.group(g), g / 4, to);
+  }
 };
 
-constexpr unsigned kFewWarps = 8;
+constexpr unsigned kFewWarps = 8, kFewThreads = kFewWarps * kWarp;
 
 /** Blocks that a multiprocessor has registers for. */
 template <class Fragment>
@@ -64,11 +70,13 @@ DEVICE void linearFew(const Step* step, const LinearArguments& arguments) {
 
   uint32_t outputs[kOutputTiles][2];
   UNROLL
-  for (unsigned m = 0; m < 2 * kOutputTiles; m++) outputs[m / 2][m % 2] = smaller(firstOutput + 8 * m + g, job.matrix.rows - 1);
+  for (unsigned m = 0; m < 2 * kOutputTiles; m++)
+    outputs[m / 2][m % 2] = smaller(firstOutput + 8 * m + g, job.matrix.rows - 1);
   const uint16_t* rows[kRowTiles];
   UNROLL
   for (unsigned n = 0; n < kRowTiles; n++) {
-    rows[n] = static_cast<const uint16_t*>(job.prepared.values) + size_t{smaller(firstRow + 8 * n + g, rowCount - 1)} * job.prepared.stride;
+    rows[n] = static_cast<const uint16_t*>(job.prepared.values) +
+              size_t{smaller(firstRow + 8 * n + g, rowCount - 1)} * job.prepared.stride;
   }
 
   float sums[kOutputTiles][kRowTiles][4] = {};
@@ -92,7 +100,8 @@ DEVICE void linearFew(const Step* step, const LinearArguments& arguments) {
         Words4 x[kRowTiles];
         UNROLL
         for (unsigned n = 0; n < kRowTiles; n++) {
-          x[n] = piece < pieces ? load(reinterpret_cast<const Words4*>(rows[n] + piece * Fragment::kColumns + 8 * i)) : Words4{};
+          x[n] = piece < pieces ? load(reinterpret_cast<const Words4*>(rows[n] + piece * Fragment::kColumns + 8 * i))
+                                : Words4{};
         }
         UNROLL
         for (unsigned half = 0; half < 2; half++) {
@@ -131,9 +140,9 @@ DEVICE void linearFew(const Step* step, const LinearArguments& arguments) {
   }
 }
 
-#define LINEAR_FEW_ROWS(name, Units, Fragment, rows)                                      \
-  KERNEL_BOUNDED(linear_few_##name##_##rows, LinearArguments, kFewWarps * kWarp, fewBlocks<Fragment>(rows)) { \
-    linearFew<Units, Fragment, rows>(step, arguments);                                    \
+#define LINEAR_FEW_ROWS(name, Units, Fragment, rows)                                                    \
+  KERNEL_BOUNDED(linear_few_##name##_##rows, LinearArguments, kFewThreads, fewBlocks<Fragment>(rows)) { \
+    linearFew<Units, Fragment, rows>(step, arguments);                                                  \
   }
 #define LINEAR_FEW(name, Units, Fragment)    \
   LINEAR_FEW_ROWS(name, Units, Fragment, 8)  \

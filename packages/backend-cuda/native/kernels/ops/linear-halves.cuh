@@ -2,9 +2,9 @@
  * What the kernels for matrix units share: weights in blocks as f16, and the two kinds of arithmetic.
  *
  * A number of a block becomes f16 by integers that f16 holds exactly, q - zero and, for k formats, its product with the
- * block's scale (exact below 2^11, which q6_k alone exceeds), and one multiplication with d, or a fused one with what is
- * added. So formats of 32 numbers are rounded once; q4_k and q5_k round what is added, and q6_k its larger products, once
- * more, at most half a unit of the block's largest number.
+ * block's scale (exact below 2^11, which q6_k alone exceeds), and one multiplication with d, or a fused one with what
+ * is added. So formats of 32 numbers are rounded once; q4_k and q5_k round what is added, and q6_k its larger products,
+ * once more, at most half a unit of the block's largest number.
  */
 #pragma once
 
@@ -33,7 +33,8 @@ struct HalfScales {
   uint32_t d, own[2], offset;
 
   DEVICE HalfScales() {}
-  DEVICE explicit HalfScales(const ScaleBits<Format>& bits) : d(bothHalves(static_cast<uint16_t>(bits.head))), own{0, 0}, offset(0) {
+  DEVICE explicit HalfScales(const ScaleBits<Format>& bits)
+      : d(bothHalves(static_cast<uint16_t>(bits.head))), own{0, 0}, offset(0) {
     if constexpr (Format::kScales == Scales::packed) {
       if constexpr (Format::kHalves) {
         own[0] = bothHalves(toF16(static_cast<float>(static_cast<int8_t>(bits.own))));

@@ -1,12 +1,13 @@
 /**
  * Products of few rows of x, each sum spread over lanes: what linear-vector.cuh and linear-blocks.cuh share.
  *
- * A block of 128 threads has groups of `lanes` threads (8 to 128, a power of two: 512 / block_outputs); a group owns four
- * outputs, and a lane every `lanes`-th piece (16 bytes, or a block of 32 numbers) of their four rows of W. Two pieces of
- * each row are in flight at a time, 128 bytes a lane: at this size reading is all that counts.
+ * A block of 128 threads has groups of `lanes` threads (8 to 128, a power of two: 512 / block_outputs); a group owns
+ * four outputs, and a lane every `lanes`-th piece (16 bytes, or a block of 32 numbers) of their four rows of W. Two
+ * pieces of each row are in flight at a time, 128 bytes a lane: at this size reading is all that counts.
  *
  * Lanes add up by halving: with each exchange a lane gives away half of its sums and takes the other half of its
- * partner's, so that four sums of 32 lanes need six exchanges, not twenty. Then warps of a group add up in shared memory.
+ * partner's, so that four sums of 32 lanes need six exchanges, not twenty. Then warps of a group add up in shared
+ * memory.
  *
  * A Work has Piece (what a lane loads), pieces(job), load(job, output, piece), and
  * accumulate(job, rows, piece, loaded, sums), where rows[r] are the rows of x, which may repeat the last one.
@@ -96,7 +97,8 @@ DEVICE void linearLanes(const Step* step, const LinearArguments& arguments) {
   for (unsigned r = 0; r < kRows; r++) rows[r] = smaller(firstRow + r, rowCount - 1);
   uint32_t outputs[kGroupOutputs];
   UNROLL
-  for (unsigned o = 0; o < kGroupOutputs; o++) outputs[o] = smaller(blockOutput + group * kGroupOutputs + o, job.matrix.rows - 1);
+  for (unsigned o = 0; o < kGroupOutputs; o++)
+    outputs[o] = smaller(blockOutput + group * kGroupOutputs + o, job.matrix.rows - 1);
 
   float sums[kSums] = {};
   const uint32_t pieces = Work::pieces(job);
@@ -120,7 +122,8 @@ DEVICE void linearLanes(const Step* step, const LinearArguments& arguments) {
   const unsigned slot = lanes < kWarp ? threadIndex() / lanes : warpIndex();
   if ((laneIndex() & (inGroup - 1)) < smaller(kSums, 8)) {
     UNROLL
-    for (unsigned i = 0; i < (kSums >= 8 ? kSums / 8 : 1); i++) room.at[slot][foldedIndex<kSums>(laneIndex()) + i] = sums[i];
+    for (unsigned i = 0; i < (kSums >= 8 ? kSums / 8 : 1); i++)
+      room.at[slot][foldedIndex<kSums>(laneIndex()) + i] = sums[i];
   }
   blockBarrier();
   for (unsigned i = threadIndex(); i < job.block_outputs * kRows; i += threadCount()) {

@@ -1,17 +1,20 @@
 /**
- * Products of many rows of x by matrix units, either layout (linear.cuh). x comes rounded from prepare_f16 or prepare_bf16.
+ * Products of many rows of x by matrix units, either layout (linear.cuh). x comes rounded from prepare_f16 or
+ * prepare_bf16.
  *
- * A block owns kSize rows of x and kSize outputs: 64 with four warps, two by two, or 128 with eight, two by four; a warp 32
- * or 64 rows and 32 outputs. x is the A of a product, W the B. Both pass through shared memory in slices of kDepth columns,
- * three of which are there or on their way: the slice after next is copied while one is multiplied. Weights in blocks are
- * read into registers meanwhile, and go to shared memory as f16 once the slice before is done.
+ * A block of four warps, two by two, owns kSize rows of x and as many outputs, 64 or 128; a warp owns a quarter.
+ * Sixteen columns of a warp are 8 products of the units for 2 KiB that it reads of shared memory, or 32 for 4 KiB, so
+ * that with 128 the units are what takes the time. x is the A of a product, W the B. Both pass through shared memory in
+ * slices of kDepth columns, three of which are there or on their way: the slice after next is copied while one is
+ * multiplied. Weights in blocks are read into registers meanwhile, and go to shared memory as f16 once the slice before
+ * is done.
  *
- * Shared memory, for each slice: x [kSize][kDepth]; W [kSize][kDepth] in rows, [kDepth][kSize] in columns; 16-bit numbers.
- * The pieces of 16 bytes of a row are exchanged (swizzled), so that the eight rows which a read takes at once lie in
- * different banks. What does not exist is zero.
+ * Shared memory, for each slice: x [kSize][kDepth]; W [kSize][kDepth] in rows, [kDepth][kSize] in columns; 16-bit
+ * numbers. The pieces of 16 bytes of a row are exchanged (swizzled), so that the eight rows which a read takes at once
+ * lie in different banks. What does not exist is zero.
  *
- * With `splits` a block does a part of the columns and leaves its sums in `partials` [tiles][splits][32][128 threads]; the
- * last to come adds up all parts in their order, so that it does not matter which block that is. Size 64 only.
+ * With `splits` a block does a part of the columns and leaves its sums in `partials` [tiles][splits][32][128 threads];
+ * the last to come adds up all parts in their order, so that it does not matter which block that is. Size 64 only.
  */
 #pragma once
 
@@ -22,12 +25,17 @@ namespace rwkv {
 
 template <unsigned size>
 struct TileShape {
-  static constexpr unsigned kSize = size, kDepth = size == 64 ? 64 : 32, kThreads = 2 * size;
-  static constexpr unsigned kWarpRows = size / 2, kRowTiles = kWarpRows / 16;
+  static constexpr unsigned kSize = size, kDepth = size == 64 ? 64 : 32, kThreads = 128;
+  /** Rows, and outputs, of a warp; products along either. */
+  static constexpr unsigned kPart = size / 2, kRowTiles = kPart / 16, kOutputTiles = kPart / 8;
   /** Of one operand. */
   static constexpr unsigned kSliceBytes = kSize * kDepth * 2;
 };
-constexpr unsigned kSlices = 3, kWarpOutputs = 32;
+constexpr unsigned kSlices = 3;
+
+/** What a thread has of its warp's sums. */
+template <class Shape>
+using TileSums = float[Shape::kRowTiles][Shape::kOutputTiles][4];
 
 /** Where piece `piece` of row `row` lies, in bytes, of rows of `pieces` (4, 8 or 16) pieces. */
 template <unsigned pieces>
@@ -38,13 +46,15 @@ DEVICE unsigned swizzled(unsigned row, unsigned piece) {
 
 /** Rows [first, first + kSize) of 16-bit numbers, columns from `column` on. */
 template <class Shape>
-DEVICE void copyRows(unsigned char* to, const void* from, size_t stride, uint32_t first, uint32_t count, uint32_t column) {
+DEVICE void copyRows(unsigned char* to, const void* from, size_t stride, uint32_t first, uint32_t count,
+                     uint32_t column) {
   constexpr unsigned kPieces = Shape::kDepth / 8;
   UNROLL
   for (unsigned i = 0; i < Shape::kSize * kPieces / Shape::kThreads; i++) {
     const unsigned item = threadIndex() + i * Shape::kThreads, row = item / kPieces, piece = item % kPieces;
     const bool exists = first + row < count && column + 8 * piece < stride;
-    const uint16_t* at = static_cast<const uint16_t*>(from) + (exists ? (first + row) * stride + column + 8 * piece : 0);
+    const uint16_t* at =
+        static_cast<const uint16_t*>(from) + (exists ? (first + row) * stride + column + 8 * piece : 0);
     copyLater(to + swizzled<kPieces>(row, piece), at, exists);
   }
 }
@@ -136,17 +146,18 @@ struct BlockSlices {
 /** Multiplies one slice. */
 template <class Units, class Shape, bool inColumns>
 DEVICE void multiplySlice(const unsigned char* x, const unsigned char* weights, unsigned warpRow, unsigned warpOutput,
-                          float (&sums)[Shape::kRowTiles][4][4]) {
+                          TileSums<Shape>& sums) {
   const unsigned lane = laneIndex(), eighth = lane % 8, matrix = lane / 8;
   UNROLL
   for (unsigned k = 0; k < Shape::kDepth; k += 16) {
-    uint32_t b[4][2];
+    uint32_t b[Shape::kOutputTiles][2];
     UNROLL
-    for (unsigned n = 0; n < 2; n++) {
+    for (unsigned n = 0; n < Shape::kOutputTiles / 2; n++) {
       const unsigned output = warpOutput + 16 * n;
       uint32_t read[4];
       if constexpr (inColumns) {
-        loadMatricesTransposed(read, weights + swizzled<Shape::kSize / 8>(k + matrix % 2 * 8 + eighth, output / 8 + matrix / 2));
+        loadMatricesTransposed(
+            read, weights + swizzled<Shape::kSize / 8>(k + matrix % 2 * 8 + eighth, output / 8 + matrix / 2));
       } else {
         loadMatrices(read, weights + swizzled<Shape::kDepth / 8>(output + matrix / 2 * 8 + eighth, k / 8 + matrix % 2));
       }
@@ -158,45 +169,48 @@ DEVICE void multiplySlice(const unsigned char* x, const unsigned char* weights, 
       uint32_t a[4];
       loadMatrices(a, x + swizzled<Shape::kDepth / 8>(warpRow + 16 * m + matrix % 2 * 8 + eighth, k / 8 + matrix / 2));
       UNROLL
-      for (unsigned n = 0; n < 4; n++) Units::multiply(sums[m][n], a, b[n]);
+      for (unsigned n = 0; n < Shape::kOutputTiles; n++) Units::multiply(sums[m][n], a, b[n]);
     }
   }
 }
 
 /** Leaves this block's sums; true in the last block to do so, which has them all then. */
 template <class Shape>
-DEVICE bool addSplits(const LinearJob& job, uint32_t tile, uint32_t split, unsigned char* shared, float (&sums)[Shape::kRowTiles][4][4]) {
-  constexpr unsigned kSums = Shape::kRowTiles * 16;
+DEVICE bool addSplits(const LinearJob& job, uint32_t tile, uint32_t split, unsigned char* shared,
+                      TileSums<Shape>& sums) {
+  constexpr unsigned kOfRow = Shape::kOutputTiles * 4, kSums = Shape::kRowTiles * kOfRow;
   float* partials = job.partials + size_t{tile} * job.splits * kSums * Shape::kThreads + threadIndex();
   UNROLL
-  for (unsigned i = 0; i < kSums; i++) partials[(size_t{split} * kSums + i) * Shape::kThreads] = sums[i / 16][i / 4 % 4][i % 4];
+  for (unsigned i = 0; i < kSums; i++)
+    partials[(size_t{split} * kSums + i) * Shape::kThreads] = sums[i / kOfRow][i / 4 % Shape::kOutputTiles][i % 4];
   if (!isLastSplit(job, tile, reinterpret_cast<uint32_t*>(shared))) return false;
   UNROLL
-  for (unsigned i = 0; i < kSums; i++) sums[i / 16][i / 4 % 4][i % 4] = 0;
+  for (unsigned i = 0; i < kSums; i++) sums[i / kOfRow][i / 4 % Shape::kOutputTiles][i % 4] = 0;
   for (uint32_t s = 0; s < job.splits; s++) {
     UNROLL
-    for (unsigned i = 0; i < kSums; i++) sums[i / 16][i / 4 % 4][i % 4] += loadFresh(partials + (size_t{s} * kSums + i) * Shape::kThreads);
+    for (unsigned i = 0; i < kSums; i++)
+      sums[i / kOfRow][i / 4 % Shape::kOutputTiles][i % 4] +=
+          loadFresh(partials + (size_t{s} * kSums + i) * Shape::kThreads);
   }
   return true;
 }
 
 /** A warp's results, 16 rows at a time through shared memory, so that its lanes are neighbouring outputs. */
 template <class Units, class Shape>
-DEVICE void finishTile(const LinearJob& job, uint32_t firstRow, uint32_t rowCount, uint32_t firstOutput, unsigned char* shared,
-                       const float (&sums)[Shape::kRowTiles][4][4]) {
-  float(&room)[16][kWarpOutputs + 1] = reinterpret_cast<float(*)[16][kWarpOutputs + 1]>(shared)[warpIndex()];
+DEVICE void finishTile(const LinearJob& job, uint32_t firstRow, uint32_t rowCount, uint32_t firstOutput,
+                       unsigned char* shared, const TileSums<Shape>& sums) {
+  float (&room)[16][Shape::kPart + 1] = reinterpret_cast<float (*)[16][Shape::kPart + 1]>(shared)[warpIndex()];
   const unsigned g = laneIndex() / 4, t = laneIndex() % 4;
   UNROLL
   for (unsigned m = 0; m < Shape::kRowTiles; m++) {
     UNROLL
-    for (unsigned i = 0; i < 16; i++) room[g + i % 4 / 2 * 8][i / 4 * 8 + 2 * t + i % 2] = sums[m][i / 4][i % 4];
+    for (unsigned i = 0; i < 4 * Shape::kOutputTiles; i++)
+      room[g + i % 4 / 2 * 8][i / 4 * 8 + 2 * t + i % 2] = sums[m][i / 4][i % 4];
     warpBarrier();
-    const uint32_t output = firstOutput + laneIndex();
-    for (uint32_t r = 0; r < 16; r++) {
-      const uint32_t row = firstRow + 16 * m + r;
-      if (row < rowCount && output < job.matrix.rows) {
-        finishOutput(job, row, output, room[r][laneIndex()] * Units::scale(job.prepared, row));
-      }
+    for (uint32_t i = laneIndex(); i < 16 * Shape::kPart; i += kWarp) {
+      const uint32_t r = i / Shape::kPart, o = i % Shape::kPart, row = firstRow + 16 * m + r;
+      if (row >= rowCount || firstOutput + o >= job.matrix.rows) continue;
+      finishOutput(job, row, firstOutput + o, room[r][o] * Units::scale(job.prepared, row));
     }
     warpBarrier();
   }
@@ -213,14 +227,15 @@ DEVICE void linearMma(const Step* step, const LinearArguments& arguments) {
   const uint32_t firstOutput = tile * Shape::kSize;
   const uint32_t all = (matrix.columns + Shape::kDepth - 1) / Shape::kDepth, each = (all + job.splits - 1) / job.splits;
   const uint32_t begin = smaller(split * each, all), end = smaller(begin + each, all);
-  const unsigned warpRow = warpIndex() % 2 * Shape::kWarpRows, warpOutput = warpIndex() / 2 * kWarpOutputs;
+  const unsigned warpRow = warpIndex() % 2 * Shape::kPart, warpOutput = warpIndex() / 2 * Shape::kPart;
   const auto sliceOfX = [&](uint32_t slice) { return shared + slice % kSlices * 2 * Shape::kSliceBytes; };
   const auto sliceOfWeights = [&](uint32_t slice) { return sliceOfX(slice) + Shape::kSliceBytes; };
 
   Slices slices;
   const auto copy = [&](uint32_t slice) {
     if (slice < end) {
-      copyRows<Shape>(sliceOfX(slice), job.prepared.values, job.prepared.stride, firstRow, rowCount, slice * Shape::kDepth);
+      copyRows<Shape>(sliceOfX(slice), job.prepared.values, job.prepared.stride, firstRow, rowCount,
+                      slice * Shape::kDepth);
       slices.copy(matrix, firstOutput, slice * Shape::kDepth, sliceOfWeights(slice));
     }
     endCopies();
@@ -231,7 +246,7 @@ DEVICE void linearMma(const Step* step, const LinearArguments& arguments) {
     slices.read(matrix, firstOutput, begin * Shape::kDepth);
     slices.write(sliceOfWeights(begin));
   }
-  float sums[Shape::kRowTiles][4][4] = {};
+  TileSums<Shape> sums = {};
   for (uint32_t slice = begin; slice < end; slice++) {
     waitForCopies<kSlices - 2>();
     blockBarrier();
@@ -248,17 +263,17 @@ DEVICE void linearMma(const Step* step, const LinearArguments& arguments) {
   finishTile<Units, Shape>(job, firstRow + warpRow, rowCount, firstOutput + warpOutput, shared, sums);
 }
 
-#define LINEAR_MMA(name, size, Units, ...)                                                    \
-  KERNEL_BOUNDED(linear_mma_##name##_##size, LinearArguments, 2 * size, kBlocksOf48K * 128 / size) { \
-    linearMma<Units, TileShape<size>, __VA_ARGS__>(step, arguments);                         \
+#define LINEAR_MMA(name, size, Units, ...)                                                      \
+  KERNEL_BOUNDED(linear_mma_##name##_##size, LinearArguments, 128, kBlocksOf48K * 128 / size) { \
+    linearMma<Units, TileShape<size>, __VA_ARGS__>(step, arguments);                            \
   }
-#define LINEAR_MMA_PLAIN(name, Units)                                      \
-  LINEAR_MMA(name, 64, Units, RowSlices<TileShape<64>>)                    \
-  LINEAR_MMA(name, 128, Units, RowSlices<TileShape<128>>)                  \
-  LINEAR_MMA(name##_columns, 64, Units, ColumnSlices<TileShape<64>>)       \
+#define LINEAR_MMA_PLAIN(name, Units)                                \
+  LINEAR_MMA(name, 64, Units, RowSlices<TileShape<64>>)              \
+  LINEAR_MMA(name, 128, Units, RowSlices<TileShape<128>>)            \
+  LINEAR_MMA(name##_columns, 64, Units, ColumnSlices<TileShape<64>>) \
   LINEAR_MMA(name##_columns, 128, Units, ColumnSlices<TileShape<128>>)
-#define LINEAR_MMA_BLOCKS(name, Format)                                    \
-  LINEAR_MMA(name, 64, HalfUnits, BlockSlices<TileShape<64>, Format>)      \
+#define LINEAR_MMA_BLOCKS(name, Format)                               \
+  LINEAR_MMA(name, 64, HalfUnits, BlockSlices<TileShape<64>, Format>) \
   LINEAR_MMA(name, 128, HalfUnits, BlockSlices<TileShape<128>, Format>)
 
 LINEAR_MMA_PLAIN(f16, HalfUnits)

@@ -1,6 +1,6 @@
 /**
- * Products of any number of rows of x, every format and layout, in f32 arithmetic (linear.cuh): the way for f32 weights,
- * and for all where there are no matrix units. Block formats are decoded exactly.
+ * Products of any number of rows of x, every format and layout, in f32 arithmetic (linear.cuh): the way for f32
+ * weights, and for all where there are no matrix units. Block formats are decoded exactly.
  *
  * A block of 256 threads owns 64 rows of x and 64 outputs; a thread 4 x 4 of these. Both operands pass through shared
  * memory in slices of 32 columns, [32][64]. Rows that do not exist, and columns beyond the end, are zeros.
@@ -43,7 +43,8 @@ struct PlainColumns {
   DEVICE static void load(const Matrix& matrix, uint32_t firstOutput, uint32_t column, TileSlice& to) {
     const unsigned own = threadIndex() / 8, part = threadIndex() % 8 * 8;
     constexpr size_t kBytes = 16 / Format::kPiece;
-    const unsigned char* from = static_cast<const unsigned char*>(matrix.quants) + size_t{column + own} * matrix.stride * kBytes;
+    const unsigned char* from =
+        static_cast<const unsigned char*>(matrix.quants) + size_t{column + own} * matrix.stride * kBytes;
     UNROLL
     for (unsigned i = 0; i < 8; i += Format::kPiece) {
       const uint32_t at = firstOutput + part + i;
@@ -102,13 +103,15 @@ DEVICE void linearTile(const Step* step, const LinearArguments& arguments) {
     Weights::load(job.matrix, firstOutput, column, weights);
     const unsigned row = threadIndex() / 4, part = threadIndex() % 4 * 8;
     float numbers[8] = {};
-    if (firstRow + row < rowCount) loadNumbers(job.x.row(firstRow + row), column + part, job.matrix.columns, aligned, numbers);
+    if (firstRow + row < rowCount)
+      loadNumbers(job.x.row(firstRow + row), column + part, job.matrix.columns, aligned, numbers);
     UNROLL
     for (unsigned i = 0; i < 8; i++) rows[part + i][row] = numbers[i];
     blockBarrier();
     UNROLL
     for (unsigned k = 0; k < kSlice; k++) {
-      const Words4 x = load(reinterpret_cast<const Words4*>(&rows[k][x4])), w = load(reinterpret_cast<const Words4*>(&weights[k][w4]));
+      const Words4 x = load(reinterpret_cast<const Words4*>(&rows[k][x4])),
+                   w = load(reinterpret_cast<const Words4*>(&weights[k][w4]));
       UNROLL
       for (unsigned i = 0; i < 4; i++) {
         UNROLL

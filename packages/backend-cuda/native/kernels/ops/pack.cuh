@@ -3,8 +3,8 @@
  * weight-formats.cuh: bits change places and nothing else. `source` begins with row `first` and has `count` rows, at a
  * multiple of 16 bytes.
  *
- * Block formats: a thread owns a block of 32 numbers. Plain formats: a thread owns 16 bytes of a row; in columns, a block
- * transposes 32 rows (x) by 32 columns (y). What a row, or a column, is filled with is zero.
+ * Block formats: a thread owns a block of 32 numbers. Plain formats: a thread owns 16 bytes of a row; in columns, a
+ * block transposes 32 rows (x) by 32 columns (y). What a row, or a column, is filled with is zero.
  */
 #pragma once
 
@@ -26,14 +26,38 @@ struct FileFields {
 
 template <class Format>
 struct FileFieldsOf;
-template <> struct FileFieldsOf<Q8_0> { static constexpr FileFields kAt{32, 34, 2, 0}; };
-template <> struct FileFieldsOf<Q4_0> { static constexpr FileFields kAt{32, 18, 2, 0}; };
-template <> struct FileFieldsOf<Q4_1> { static constexpr FileFields kAt{32, 20, 4, 0}; };
-template <> struct FileFieldsOf<Q5_0> { static constexpr FileFields kAt{32, 22, 6, 2}; };
-template <> struct FileFieldsOf<Q5_1> { static constexpr FileFields kAt{32, 24, 8, 4}; };
-template <> struct FileFieldsOf<Q4K> { static constexpr FileFields kAt{256, 144, 16, 0}; };
-template <> struct FileFieldsOf<Q5K> { static constexpr FileFields kAt{256, 176, 48, 16}; };
-template <> struct FileFieldsOf<Q6K> { static constexpr FileFields kAt{256, 210, 0, 128}; };
+template <>
+struct FileFieldsOf<Q8_0> {
+  static constexpr FileFields kAt{32, 34, 2, 0};
+};
+template <>
+struct FileFieldsOf<Q4_0> {
+  static constexpr FileFields kAt{32, 18, 2, 0};
+};
+template <>
+struct FileFieldsOf<Q4_1> {
+  static constexpr FileFields kAt{32, 20, 4, 0};
+};
+template <>
+struct FileFieldsOf<Q5_0> {
+  static constexpr FileFields kAt{32, 22, 6, 2};
+};
+template <>
+struct FileFieldsOf<Q5_1> {
+  static constexpr FileFields kAt{32, 24, 8, 4};
+};
+template <>
+struct FileFieldsOf<Q4K> {
+  static constexpr FileFields kAt{256, 144, 16, 0};
+};
+template <>
+struct FileFieldsOf<Q5K> {
+  static constexpr FileFields kAt{256, 176, 48, 16};
+};
+template <>
+struct FileFieldsOf<Q6K> {
+  static constexpr FileFields kAt{256, 210, 0, 128};
+};
 
 DEVICE uint32_t pairOfBytes(const unsigned char* at) { return at[0] | static_cast<uint32_t>(at[1]) << 8; }
 
@@ -98,7 +122,8 @@ DEVICE void packBlocks(const PackArguments& arguments) {
   if (item >= size_t{arguments.count} * blocks) return;
   const uint32_t row = static_cast<uint32_t>(item / blocks), block = static_cast<uint32_t>(item % blocks);
   const unsigned sub = block % (at.numbers / kBlock);
-  const unsigned char* file = static_cast<const unsigned char*>(arguments.source) + item / (at.numbers / kBlock) * at.bytes;
+  const unsigned char* file =
+      static_cast<const unsigned char*>(arguments.source) + item / (at.numbers / kBlock) * at.bytes;
   const BlockRow<Format> to(matrix, arguments.first + row);
 
   uint32_t quants[Format::kBits] = {}, highs[2] = {};
@@ -166,7 +191,8 @@ DEVICE void packColumns(const PackArguments& arguments) {
   const uint32_t end = matrix.stride - arguments.first;
   for (uint32_t i = warpIndex(); i < 32; i += threadCount() / kWarp) {
     if (column + i >= matrix.columns) break;
-    Number* to = static_cast<Number*>(const_cast<void*>(matrix.quants)) + size_t{column + i} * matrix.stride + arguments.first;
+    Number* to =
+        static_cast<Number*>(const_cast<void*>(matrix.quants)) + size_t{column + i} * matrix.stride + arguments.first;
     if (row + lane < arguments.count) to[row + lane] = tile[lane][i];
     if (isLast && arguments.count + lane < end) to[arguments.count + lane] = Number{0};
   }
