@@ -48,7 +48,9 @@ DEVICE uint32_t half16(const unsigned char* at) { return at[0] | static_cast<uin
 DEVICE float halfAt(const unsigned char* at) { return toF32(static_cast<uint16_t>(half16(at))); }
 
 /** Blocks of 32 with four bits each: number j in the low half of byte j, number j + 16 in the high one. */
-DEVICE uint32_t nibbleAt(const unsigned char* quants, uint32_t j) { return j < 16 ? quants[j] & 15u : quants[j - 16] >> 4; }
+DEVICE uint32_t nibbleAt(const unsigned char* quants, uint32_t j) {
+  return j < 16 ? quants[j] & 15u : quants[j - 16] >> 4;
+}
 /** The fifth bit of number j, worth 16; the 32 bits are little-endian. */
 DEVICE uint32_t fifthAt(const unsigned char* fifths, uint32_t j) { return (fifths[j >> 3] >> (j & 7) & 1u) << 4; }
 
@@ -78,7 +80,9 @@ DEVICE float q6kNumber(const unsigned char* block, uint32_t j) {
   return halfAt(block + 208) * scale * static_cast<float>(static_cast<int>(low | high << 4) - 32);
 }
 
-/** Number j of the block (0 for plain numbers). Products of scale and integer are exact; what is rounded is the result. */
+/**
+ * Number j of the block (0 for plain numbers). Products of scale and integer are exact; what is rounded is the result.
+ */
 DEVICE float blockNumber(uint32_t format, const unsigned char* block, uint32_t j) {
   switch (format) {
     case kF32: return floatOf(half16(block) | half16(block + 2) << 16);

@@ -38,7 +38,8 @@ void binary(Order order) {
   for (bool is_shared : {false, true}) {
     Operands of;
     const ConstRows by = is_shared ? of.shared.shared() : of.by.read();
-    launch("lerp", geometry, of.batch.step(), LerpArguments{of.x.read(), of.y.read(), by, of.out.rows(), kTokens, kWidth}, order);
+    launch("lerp", geometry, of.batch.step(),
+           LerpArguments{of.x.read(), of.y.read(), by, of.out.rows(), kTokens, kWidth}, order);
     expect(of, "lerp", is_shared, [](double x, double y, double b) { return x + (y - x) * b; }, 3e-7);
     of.out.clear();
     launch("add", geometry, of.batch.step(), AddArguments{of.x.read(), by, of.out.rows(), kTokens, kWidth}, order);
@@ -97,7 +98,8 @@ void activations(Order order) {
       const double held = std::fabs(want) > 3.4e38 ? std::copysign(INFINITY, want) : std::fabs(want) < 1e-37 ? 0 : want;
       const float got = out.row(0)[i];
       const bool near = std::isinf(held) ? got == held : std::fabs(got - held) <= 3e-6 * std::fabs(held) + 1e-37;
-      check(near, "activation " + std::to_string(code) + " of " + std::to_string(inputs[i]) + " is " + std::to_string(got));
+      const std::string where = "activation " + std::to_string(code) + " of " + std::to_string(inputs[i]);
+      check(near, where + " is " + std::to_string(got));
     }
   }
 }

@@ -23,10 +23,12 @@ void embed(uint32_t format, uint32_t width, size_t offset, Order order) {
   batch.tokens = {4, 0, 3, 4};
   batch.embedding = {0, 1, 0, 2};
   for (uint32_t i = 0; i < 2 * width; i++) batch.vectors.push_back(static_cast<float>(random.normal()));
-  const std::string where = "format " + std::to_string(format) + " of " + std::to_string(width) + " at " + std::to_string(offset);
+  const std::string where =
+      "format " + std::to_string(format) + " of " + std::to_string(width) + " at " + std::to_string(offset);
   for (uint32_t takes_vectors : {0u, 1u}) {
     Numbers out(6, width);
-    const EmbedArguments arguments{bytes.data() + start, out.rows(), width, format, static_cast<uint32_t>(row_bytes), takes_vectors};
+    const EmbedArguments arguments{bytes.data() + start, out.rows(),  width, format,
+                                   static_cast<uint32_t>(row_bytes), takes_vectors};
     launch("embed", {6, (width + 1023) / 1024, 256, 0}, batch.step(), arguments, order);
     for (uint32_t t = 0; t < 4; t++) {
       std::vector<double> expected = table[batch.tokens[t]].numbers;

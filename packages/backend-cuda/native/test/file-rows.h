@@ -21,7 +21,8 @@ class FileBlocks {
     row_ = {};
     const rwkv::FileBlock block = rwkv::fileBlock(format_);
     for (uint32_t i = 0; i < width / block.numbers; i++) one();
-    check(row_.bytes.size() == width / block.numbers * block.bytes, "bytes of a row of format " + std::to_string(format_));
+    const size_t bytes = width / block.numbers * block.bytes;
+    check(row_.bytes.size() == bytes, "bytes of a row of format " + std::to_string(format_));
     return row_;
   }
 
@@ -79,7 +80,8 @@ class FileBlocks {
     }
     if (bits == 5) bytes(fifths, 4);
     for (int i = 0; i < 16; i++) byte((quants[i] & 15) | (quants[i + 16] & 15) << 4);
-    for (uint32_t quant : quants) row_.numbers.push_back(has_minimum ? d * quant + m : d * (static_cast<int>(quant) - (1 << (bits - 1))));
+    const double offset = has_minimum ? m : -d * (1 << (bits - 1));
+    for (uint32_t quant : quants) row_.numbers.push_back(d * quant + offset);
   }
 
   void superBlock(int bits) {

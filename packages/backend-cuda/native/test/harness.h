@@ -54,7 +54,10 @@ class Random {
 /** Bits that no kernel computes. */
 constexpr uint32_t kUntouched = 0x7fc5a5a5u;
 
-/** Numbers before and after rows: with the first the rows begin at a multiple of 16 bytes, with the second at no more than 4. */
+/**
+ * Numbers before and after rows: with the first the rows begin at a multiple of 16 bytes, with the second at no more
+ * than 4.
+ */
 constexpr size_t kAlignedGuard = 64, kGuard = 67;
 
 /** Rows of `width` numbers that are `stride` apart, with guards before, between and after. */
@@ -95,7 +98,9 @@ struct Sequence {
   uint32_t slot, tokens;
 };
 
-/** A batch as src/header.ts lays it out. Tokens are 0, 1, 2 … unless told; the last token of every sequence is wanted. */
+/**
+ * A batch as src/header.ts lays it out. Tokens are 0, 1, 2 … unless told; the last token of every sequence is wanted.
+ */
 class Batch {
  public:
   explicit Batch(std::vector<Sequence> sequences) : sequences_(std::move(sequences)) {
@@ -153,7 +158,8 @@ struct Geometry {
 };
 
 template <class Arguments>
-void launch(const char* name, const Geometry& geometry, const rwkv::Step* step, const Arguments& arguments, Order order) {
+void launch(const char* name, const Geometry& geometry, const rwkv::Step* step, const Arguments& arguments,
+            Order order) {
   const std::string full = std::string("rwkv_") + name;
   for (const auto& kernel : rwkv::emulation::kernels()) {
     if (full != kernel.name) continue;
@@ -179,10 +185,11 @@ inline void compare(const float* got, const std::vector<double>& expected, doubl
   }
   for (size_t i = 0; i < expected.size(); i++) {
     const double want = expected[i];
-    const bool same = std::isnan(want) ? std::isnan(got[i]) : std::isinf(want) ? got[i] == want : std::fabs(got[i] - want) <= bound * largest;
-    if (same) continue;
+    if (std::isnan(want) ? std::isnan(got[i]) : got[i] == want) continue;
+    if (std::isfinite(want) && std::fabs(got[i] - want) <= bound * largest) continue;
     char text[200];
-    snprintf(text, sizeof text, "%s: number %zu is %.9g, expected %.9g (largest %.3g)", where.c_str(), i, static_cast<double>(got[i]), want, largest);
+    snprintf(text, sizeof text, "%s: number %zu is %.9g, expected %.9g (largest %.3g)", where.c_str(), i,
+             static_cast<double>(got[i]), want, largest);
     return fail(text);
   }
 }

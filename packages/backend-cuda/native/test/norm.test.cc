@@ -22,7 +22,8 @@ void norms(const Case& of, Order order) {
   bias.fill([&] { return random.normal(); });
   launch("norm", {4, of.groups, 256, 0}, batch.step(),
          NormArguments{x.read(), out.rows(), weight.shared(), bias.shared(), kTokens, of.part, 1e-5f}, order);
-  launch("l2_norm", {4, of.groups, 64, 0}, batch.step(), L2NormArguments{x.read(), unit.rows(), kTokens, of.part, 0.5f}, order);
+  launch("l2_norm", {4, of.groups, 64, 0}, batch.step(),
+         L2NormArguments{x.read(), unit.rows(), kTokens, of.part, 0.5f}, order);
   for (size_t r = 0; r < 3; r++) {
     std::vector<double> normed, united;
     for (size_t g = 0; g < of.groups; g++) {
@@ -51,7 +52,8 @@ void norms(const Case& of, Order order) {
 
 int main() {
   harness::in_all_orders([](Order order) {
-    for (const Case& one : {Case{1, 67, 0}, Case{3, 5, 0}, Case{1, 1, 0}, Case{2, 4099, 0}, Case{1, 5000, 40}}) norms(one, order);
+    const Case cases[] = {{1, 67, 0}, {3, 5, 0}, {1, 1, 0}, {2, 4099, 0}, {1, 5000, 40}};
+    for (const Case& one : cases) norms(one, order);
   });
   return harness::finish();
 }

@@ -16,7 +16,8 @@ void parameter(uint32_t format, uint32_t count, uint32_t activation, uint32_t re
   std::vector<double> expected;
   for (double number : weight.numbers) {
     const double value = static_cast<float>(number);
-    for (uint32_t n = 0; n < repeat; n++) expected.push_back(activation == kExpNegativeExp ? std::exp(-std::exp(value)) : value);
+    const double formed = activation == kExpNegativeExp ? std::exp(-std::exp(value)) : value;
+    for (uint32_t n = 0; n < repeat; n++) expected.push_back(formed);
   }
   compare(out.row(0), expected, activation ? 1e-6 : 0, "format " + std::to_string(format));
   check(out.intact(1), "a parameter writes beside itself");

@@ -10,12 +10,13 @@ void prepare7(uint32_t heads, uint32_t size, double magnitude, float floor, bool
   const uint32_t width = heads * size;
   Batch batch({{0, 2}, {1, 1}});
   Random random(width);
-  Numbers k(4, width), rate(4, width), v(4, width), first(4, width), amount(4, width), removal(1, width), replacement(1, width);
+  Numbers k(4, width), rate(4, width), v(4, width), first(4, width), amount(4, width);
+  Numbers removal(1, width), replacement(1, width);
   for (Numbers* one : {&k, &v, &first}) one->fill([&] { return magnitude * random.normal(); });
   for (Numbers* one : {&rate, &amount, &removal, &replacement}) one->fill([&] { return random.uniform(0.1, 1); });
   Numbers key(4, width), a(4, width), b(4, width), value(4, width);
-  Prepare7Arguments arguments{k.read(), rate.read(), removal.shared(), replacement.shared(), key.rows(), a.rows(), b.rows(),
-                              {}, {}, {}, {}, kTokens, size, floor};
+  Prepare7Arguments arguments{k.read(), rate.read(), removal.shared(), replacement.shared(),
+                              key.rows(), a.rows(), b.rows(), {}, {}, {}, {}, kTokens, size, floor};
   if (has_residual) {
     arguments.v = v.read();
     arguments.first = first.read();
@@ -27,7 +28,9 @@ void prepare7(uint32_t heads, uint32_t size, double magnitude, float floor, bool
     std::vector<double> keys, as, bs, values;
     for (size_t h = 0; h < heads; h++) {
       double squares = 0;
-      for (size_t n = 0; n < size; n++) squares += std::pow(double{k.row(r)[h * size + n]} * removal.row(0)[h * size + n], 2);
+      for (size_t c = h * size; c < (h + 1) * size; c++) {
+        squares += std::pow(double{k.row(r)[c]} * removal.row(0)[c], 2);
+      }
       for (size_t n = 0; n < size; n++) {
         const size_t c = h * size + n;
         const double direction = double{k.row(r)[c]} * removal.row(0)[c] / std::fmax(std::sqrt(squares), floor);
@@ -43,7 +46,8 @@ void prepare7(uint32_t heads, uint32_t size, double magnitude, float floor, bool
     compare(b.row(r), bs, 1e-6, where + ", b");
     if (has_residual) compare(value.row(r), values, 1e-6, where + ", value");
   }
-  check(key.intact(3) && a.intact(3) && b.intact(3) && value.intact(has_residual ? 3 : 0), "prepare7 writes beside its rows");
+  const bool kept = key.intact(3) && a.intact(3) && b.intact(3) && value.intact(has_residual ? 3 : 0);
+  check(kept, "prepare7 writes beside its rows");
 }
 
 }  // namespace

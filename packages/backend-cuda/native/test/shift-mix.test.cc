@@ -36,7 +36,14 @@ void shift_mix(const Case& of, Order order) {
   for (Numbers* one : {&x, &weight, &bias, &state, &by}) one->fill(draw);
   const Numbers old = state;
   std::vector<Numbers> outs(8, Numbers(7, width, 1)), extras(3, Numbers(7, width));
-  ShiftMixArguments arguments{x.read(), {}, {}, {}, {}, {}, state.row(0), width, of.part, of.toward_current, of.mixes, 1e-5f, {}};
+  ShiftMixArguments arguments{};
+  arguments.x = x.read();
+  arguments.state = state.row(0);
+  arguments.width = width;
+  arguments.part = of.part;
+  arguments.toward_current = of.toward_current;
+  arguments.mixes = of.mixes;
+  arguments.eps = 1e-5f;
   if (of.normalises) {
     arguments.weight = weight.shared();
     arguments.bias = bias.shared();
@@ -83,8 +90,9 @@ void shift_mix(const Case& of, Order order) {
 
 int main() {
   harness::in_all_orders([](Order order) {
-    const Case cases[] = {{67, 512, 3, true, true, false},   {33, 512, 6, true, false, true}, {1100, 512, 8, true, false, false},
-                          {1537, 1024, 1, true, true, true}, {4500, 4608, 2, true, false, false}, {40, 512, 0, false, false, true}};
+    const Case cases[] = {{67, 512, 3, true, true, false},    {33, 512, 6, true, false, true},
+                          {1100, 512, 8, true, false, false}, {1537, 1024, 1, true, true, true},
+                          {4500, 4608, 2, true, false, false}, {40, 512, 0, false, false, true}};
     for (const Case& one : cases) shift_mix(one, order);
   });
   return harness::finish();

@@ -23,7 +23,8 @@ void run_top_k(const Case& of, Batch& batch, const Numbers& x, Numbers& out, Ord
   const uint32_t fan = std::min(64u, 2 * kTopChunk / length);
   uint32_t count = (of.width + kTopChunk - 1) / kTopChunk;
   Numbers lists(4, count * (2 * length + 2));
-  launch("top_k", {4, count, 512, 0}, batch.step(), TopKArguments{x.read(), lists.rows(), kTokens, of.width, length}, order);
+  launch("top_k", {4, count, 512, 0}, batch.step(),
+         TopKArguments{x.read(), lists.rows(), kTokens, of.width, length}, order);
   check(lists.intact(3), "top_k writes beside its lists");
   while (count > fan) {
     const uint32_t blocks = (count + fan - 1) / fan;
@@ -54,7 +55,8 @@ void top_k(const Case& of, Order order) {
     double sum = 0;
     if (!broken) {
       std::stable_sort(columns.begin(), columns.end(), [&](uint32_t a, uint32_t b) { return row[a] > row[b]; });
-      for (uint32_t c = 0; c < of.width; c++) sum += std::isinf(row[c]) ? 0 : std::exp(double{row[c]} - row[columns[0]]);
+      const double most = row[columns[0]];
+      for (uint32_t c = 0; c < of.width; c++) sum += std::isinf(row[c]) ? 0 : std::exp(row[c] - most);
       for (uint32_t i = 0; i < of.wanted; i++) {
         check(out.row(r)[i] == row[columns[i]], where + ": number " + std::to_string(i));
         check(out.row(r)[of.wanted + i] == static_cast<float>(columns[i]), where + ": column " + std::to_string(i));
@@ -77,9 +79,10 @@ double nothing(Random&) { return -INFINITY; }
 }  // namespace
 
 int main() {
-  const Case cases[] = {{67, 7, ties},      {33, 33, normal},    {128, 1, large},    {5003, 120, normal},  {2048, 300, ties},
-                        {1500, 20, sparse}, {300, 20, broken},   {100, 40, zeros},   {4100, 2048, normal}, {9000, 1500, ties},
-                        {2049, 2, nothing}, {67000, 65, normal}, {132000, 1, normal}};
+  const Case cases[] = {{67, 7, ties},        {33, 33, normal},    {128, 1, large},     {5003, 120, normal},
+                        {2048, 300, ties},    {1500, 20, sparse},  {300, 20, broken},   {100, 40, zeros},
+                        {4100, 2048, normal}, {9000, 1500, ties},  {2049, 2, nothing},  {67000, 65, normal},
+                        {132000, 1, normal}};
   harness::in_all_orders([&](Order order) {
     for (const Case& one : cases) {
       // A hundred blocks in one order are enough.

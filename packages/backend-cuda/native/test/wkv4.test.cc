@@ -30,7 +30,8 @@ void wkv4(uint32_t width, double magnitude, Order order) {
       for (uint32_t c = 0; c < width; c++) {
         double &a = now[c], &b = now[width + c], &p = now[2 * width + c];
         const double key = k.row(t)[c], value = v.row(t)[c], own = first.row(0)[c] + key, q = std::fmax(p, own);
-        expected.push_back((std::exp(p - q) * a + std::exp(own - q) * value) / (std::exp(p - q) * b + std::exp(own - q)));
+        const double past = std::exp(p - q), here = std::exp(own - q);
+        expected.push_back((past * a + here * value) / (past * b + here));
         const double decayed = p + decay.row(0)[c], next = std::fmax(decayed, key);
         a = std::exp(decayed - next) * a + std::exp(key - next) * value;
         b = std::exp(decayed - next) * b + std::exp(key - next);

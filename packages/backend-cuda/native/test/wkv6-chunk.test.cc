@@ -17,8 +17,11 @@ void wkv6_chunk(const Wkv6Case& of, Order order, uint32_t longest = 16) {
   const Step* step = model.batch.step();
   // A window more than the step has tokens for.
   launch("wkv6_chunks", {(tokens + 7) / 8 + 2, of.heads, 256, 0}, step, arguments, order);
-  launch("wkv6_carry", {static_cast<unsigned>(of.sequences.size()) + 1, kCarry6Blocks * of.heads, 128, 0}, step, arguments, order);
-  if (of.has_norm || of.has_gate) launch("wkv6_finish", {(tokens + 7) / 8 + 1, of.heads, 256, 0}, step, arguments, order);
+  const auto sequences = static_cast<unsigned>(of.sequences.size());
+  launch("wkv6_carry", {sequences + 1, kCarry6Blocks * of.heads, 128, 0}, step, arguments, order);
+  if (of.has_norm || of.has_gate) {
+    launch("wkv6_finish", {(tokens + 7) / 8 + 1, of.heads, 256, 0}, step, arguments, order);
+  }
   model.expect(1e-5, longest + 1);
   check(scratch.intact(windows * of.heads), "writes beside the scratch");
 }

@@ -49,7 +49,10 @@ class Wkv6Model {
     return made;
   }
 
-  /** Holds what a launch made of sequences with `least` to `most` tokens against a plain loop; the others are untouched. */
+  /**
+   * Holds what a launch made of sequences with `least` to `most` tokens against a plain loop; the others are
+   * untouched.
+   */
   void expect(double bound, uint32_t least = 0, uint32_t most = 0xffffffffu) {
     const std::string where = "wkv6, " + std::to_string(of.heads) + " heads of " + std::to_string(of.size);
     for (size_t s = 0; s < of.sequences.size(); s++) {
@@ -68,7 +71,8 @@ class Wkv6Model {
     }
     check(out.intact(tokens), where + " writes beside its rows");
     check(state.intact(kSlots), where + " writes beside its states");
-    check(memcmp(state.row(1), old.row(1), 4 * width * of.size) == 0, where + " touches the state of a slot without a sequence");
+    const bool kept = memcmp(state.row(1), old.row(1), 4 * width * of.size) == 0;
+    check(kept, where + " touches the state of a slot without a sequence");
   }
 
   const Wkv6Case of;
@@ -104,8 +108,8 @@ class Wkv6Model {
   }
 
   Numbers old{1, 1};
-  Numbers r{tokens, width}, k{tokens, width, 0}, v{tokens, width, 1}, decay{tokens, width}, gate{tokens, width, 7}, first{1, width},
-      weight{1, width}, bias{1, width};
+  Numbers r{tokens, width}, k{tokens, width, 0}, v{tokens, width, 1}, decay{tokens, width}, gate{tokens, width, 7};
+  Numbers first{1, width}, weight{1, width}, bias{1, width};
 };
 
 }  // namespace harness

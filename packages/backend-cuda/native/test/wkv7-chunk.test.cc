@@ -17,7 +17,8 @@ void wkv7_chunk(const Wkv7Case& of, Order order, uint32_t longest = 16, double b
   const Step* step = model.batch.step();
   // A window more than the step has tokens for.
   launch("wkv7_chunks", {(tokens + 7) / 8 + 2, of.heads, 256, 0}, step, arguments, order);
-  launch("wkv7_carry", {static_cast<unsigned>(of.sequences.size()) + 1, kCarryBlocks * of.heads, 128, 0}, step, arguments, order);
+  const auto sequences = static_cast<unsigned>(of.sequences.size());
+  launch("wkv7_carry", {sequences + 1, kCarryBlocks * of.heads, 128, 0}, step, arguments, order);
   if (of.has_tail) launch("wkv7_finish", {(tokens + 7) / 8 + 1, of.heads, 256, 0}, step, arguments, order);
   model.expect(bound, longest + 1);
   check(scratch.intact(windows * of.heads), "writes beside the scratch");

@@ -19,8 +19,8 @@ class Wkv7Model {
   static constexpr uint32_t kSlots = 5;
 
   explicit Wkv7Model(const Wkv7Case& of)
-      : of(of), width(of.heads * of.size), batch(of.sequences), tokens(batch.tokens.size()), state(kSlots, width * of.size, 0, kAlignedGuard),
-        out(tokens + 2, width) {
+      : of(of), width(of.heads * of.size), batch(of.sequences), tokens(batch.tokens.size()),
+        state(kSlots, width * of.size, 0, kAlignedGuard), out(tokens + 2, width) {
     Random random(of.size + of.heads + tokens);
     for (Numbers* one : {&r, &k, &v, &first, &gate}) one->fill([&] { return random.normal(); });
     for (Numbers* one : {&rate, &amount}) one->fill([&] { return random.uniform(0, 1); });
@@ -66,7 +66,10 @@ class Wkv7Model {
     return made;
   }
 
-  /** Holds what a launch made of sequences with `least` to `most` tokens against a plain loop; the others are untouched. */
+  /**
+   * Holds what a launch made of sequences with `least` to `most` tokens against a plain loop; the others are
+   * untouched.
+   */
   void expect(double bound, uint32_t least = 0, uint32_t most = 0xffffffffu) {
     const std::string where = "wkv7, " + std::to_string(of.heads) + " heads of " + std::to_string(of.size);
     std::vector<bool> is_written(tokens, false);
@@ -86,7 +89,8 @@ class Wkv7Model {
     }
     check(out.intact(tokens), where + " writes beside its rows");
     check(state.intact(kSlots), where + " writes beside its states");
-    check(memcmp(state.row(1), old.row(1), 4 * width * of.size) == 0, where + " touches the state of a slot without a sequence");
+    const bool kept = memcmp(state.row(1), old.row(1), 4 * width * of.size) == 0;
+    check(kept, where + " touches the state of a slot without a sequence");
   }
 
   const Wkv7Case of;
@@ -142,9 +146,9 @@ class Wkv7Model {
   }
 
   Numbers old{1, 1};
-  Numbers r{tokens, width}, w{tokens, width, 0}, k{tokens, width}, v{tokens, width, 1}, a{tokens, width}, b{tokens, width},
-      rate{tokens, width}, first{tokens, width, 7}, amount{tokens, width}, gate{tokens, width}, removal{1, width},
-      replacement{1, width}, by{1, width}, weight{1, width}, bias{1, width};
+  Numbers r{tokens, width}, w{tokens, width, 0}, k{tokens, width}, v{tokens, width, 1}, a{tokens, width};
+  Numbers b{tokens, width}, rate{tokens, width}, first{tokens, width, 7}, amount{tokens, width}, gate{tokens, width};
+  Numbers removal{1, width}, replacement{1, width}, by{1, width}, weight{1, width}, bias{1, width};
 };
 
 }  // namespace harness

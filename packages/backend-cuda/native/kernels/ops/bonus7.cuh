@@ -1,6 +1,6 @@
 /**
- * out_h = (Σ_n r_n k_n by_n) v_h, the current token's own contribution (arXiv:2503.14456, section 4.1); r, k, v, out [_, C],
- * by [H, N]; f32.
+ * out_h = (Σ_n r_n k_n by_n) v_h, the current token's own contribution (arXiv:2503.14456, section 4.1); r, k, v, out
+ * [_, C], by [H, N]; f32.
  *
  * A block owns one head of one row: blockX is the row, blockY the head, of `size` channels. A thread owns every
  * threadCount()-th channel.

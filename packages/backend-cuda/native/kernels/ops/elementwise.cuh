@@ -1,6 +1,6 @@
 /**
- * Numbers of out from numbers of the same place; x, y, by, out [rows, width], f32. Any operand may be a parameter that all
- * rows share (a stride of 0), and out may be one of the operands.
+ * Numbers of out from numbers of the same place; x, y, by, out [rows, width], f32. Any operand may be a parameter that
+ * all rows share (a stride of 0), and out may be one of the operands.
  *
  *   lerp: x + (y - x) ⊙ by     add: x + y     mul: x ⊙ y     scale: factor · x     activate: activation(x)
  *   copy: x, whose rows may begin at any column of wider ones     select_rows: out[r] = x[wanted[r]]

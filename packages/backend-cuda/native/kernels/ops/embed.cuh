@@ -1,10 +1,11 @@
 /**
- * out[t] = table[token[t]], or the step's embedding vector of the token where `takes_vectors` and it has one; out [T, width]
- * f32. table [V, width] lies as the file has it, in memory of the host that the device can address: so a row comes over
- * the bus, once, sixteen bytes a thread.
+ * out[t] = table[token[t]], or the step's embedding vector of the token where `takes_vectors` and it has one; out [T,
+ * width] f32. table [V, width] lies as the file has it, in memory of the host that the device can address: so a row
+ * comes over the bus, once, sixteen bytes a thread.
  *
- * A block owns kEmbedColumns columns of one token: blockX is the token, blockY the part. It brings the part's bytes into
- * shared memory, at the same distance from a multiple of 16, and each of its threads makes every threadCount()-th number.
+ * A block owns kEmbedColumns columns of one token: blockX is the token, blockY the part. It brings the part's bytes
+ * into shared memory, at the same distance from a multiple of 16, and each of its threads makes every threadCount()-th
+ * number.
  * Limits: rows of 2^32 bytes, blocks of 256 numbers at most, of which kEmbedColumns is a multiple.
  */
 #pragma once

@@ -81,7 +81,8 @@ KERNEL_BOUNDED(l2_norm, L2NormArguments, 256, 4) {
   for (uint32_t i = threadIndex(); i < arguments.part; i += threadCount()) squares = fused(x[i], x[i], squares);
   const float length = squareRoot(blockSum(squares, room));
   const float scale = 1.0f / (length > arguments.eps ? length : arguments.eps);
-  for (uint32_t i = threadIndex(); i < arguments.part; i += threadCount()) arguments.out.row(row)[first + i] = x[i] * scale;
+  float* out = arguments.out.row(row) + first;
+  for (uint32_t i = threadIndex(); i < arguments.part; i += threadCount()) out[i] = x[i] * scale;
 }
 
 }  // namespace rwkv

@@ -1,6 +1,6 @@
 /**
- * out[i · repeat + n] = activation(weight[i]) for n < repeat; weight [count] as the file has it, out [count · repeat] f32.
- * Runs once, when a program is compiled; reads no step. A thread owns one number of the weight.
+ * out[i · repeat + n] = activation(weight[i]) for n < repeat; weight [count] as the file has it, out [count · repeat]
+ * f32. Runs once, when a program is compiled; reads no step. A thread owns one number of the weight.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /**
- * RWKV-7's preparation of the wkv inputs (arXiv:2503.14456, section 4.1), per head: κ = (k ⊙ removal) / max(‖k ⊙ removal‖,
- * floor); a = -κ; b = κ ⊙ rate; key = k ⊙ (1 + (rate - 1) ⊙ replacement); with a residual (`amount` given)
+ * RWKV-7's preparation of the wkv inputs (arXiv:2503.14456, section 4.1), per head: κ = (k ⊙ removal) / max(‖k ⊙
+ * removal‖, floor); a = -κ; b = κ ⊙ rate; key = k ⊙ (1 + (rate - 1) ⊙ replacement); with a residual (`amount` given)
  * value = v + (first - v) ⊙ amount. All [_, C], removal and replacement [C]; f32.
  *
  * A block owns one head of one row: blockX is the row, blockY the head, of `size` channels. A thread owns every

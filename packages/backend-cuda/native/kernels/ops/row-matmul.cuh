@@ -1,7 +1,8 @@
 /**
  * out[t, b] = Σ_a x[t, a] m[t, a·B + b]; x [_, A], m [_, A·B], out [_, B], f32: a matrix of its own for every row.
  *
- * blockX is the row, blockY the part of out's columns. A thread owns one number of out, and adds four sums side by side.
+ * blockX is the row, blockY the part of out's columns. A thread owns one number of out, and adds four sums side by
+ * side.
  */
 #pragma once
 

@@ -1,13 +1,13 @@
 /**
- * x̂ = norm(x), or x itself; x' = x̂ one token earlier, at the first token of a sequence the state; for each mix
- * out_i = x̂ + (x' - x̂) ⊙ by_i (toward the previous token) or x' + (x̂ - x') ⊙ by_i (toward the current one). `normed`,
- * `shifted` and `difference` receive x̂, x' and x' - x̂ where given. x and all outs [T, C], none of which is x; weight, bias,
- * by [C]; state [C] a slot.
+ * x̂ = norm(x), or x itself; x' = x̂ one token earlier, at the first token of a sequence the state; for each mix out_i
+ * = x̂ + (x' - x̂) ⊙ by_i (toward the previous token) or x' + (x̂ - x') ⊙ by_i (toward the current one). `normed`,
+ * `shifted` and `difference` receive x̂, x' and x' - x̂ where given. x and all outs [T, C], none of which is x;
+ * weight, bias, by [C]; state [C] a slot.
  *
- * A block owns `part` columns of one token: blockX is the token, blockY the part. It computes the moments of its whole row
- * and of the one before, so that no block waits for another. The block of a sequence's first token reads the state, then
- * writes x̂ of the sequence's last token there: no other reads those columns. A thread owns every threadCount()-th
- * column; the parameters of its next one are on their way while it works.
+ * A block owns `part` columns of one token: blockX is the token, blockY the part. It computes the moments of its whole
+ * row and of the one before, so that no block waits for another. The block of a sequence's first token reads the
+ * state, then writes x̂ of the sequence's last token there: no other reads those columns. A thread owns every
+ * threadCount()-th column; the parameters of its next one are on their way while it works.
  * Limits: kMostMixes mixes.
  */
 #pragma once

@@ -1,16 +1,17 @@
 /**
- * The `wanted` largest numbers of a row, the largest first; their columns, of equal numbers the lowest first; and
- * Σ exp(x - the largest). x [_, width], out [_, 2 wanted + 1], f32. The sum is 0 for a row without one: with NaN or
+ * The `wanted` largest numbers of a row, the largest first; their columns, of equal numbers the lowest first; and Σ
+ * exp(x - the largest). x [_, width], out [_, 2 wanted + 1], f32. The sum is 0 for a row without one: with NaN or
  * +Infinity in it, or of -Infinity alone.
  *
- * top_k: a block sorts one chunk of one row (blockX is the row, blockY the chunk) and leaves a list of the `length` largest.
+ * top_k: a block sorts one chunk of one row (blockX is the row, blockY the chunk) and leaves a list of the `length`
+ * largest.
  * top_k_merge: a block makes one list of the next `fan`; where that is all of them, it writes the row of out.
- * A list is, in words, the orders of `length` numbers, as many columns (inverted), its largest number and the sum relative
- * to that, or -1 where there is NaN or +Infinity. Numbers are compared as keys: the order of floats as whole numbers
- * above the inverted column, so that no two are equal and the larger comes first. A key of 0 is none.
+ * A list is, in words, the orders of `length` numbers, as many columns (inverted), its largest number and the sum
+ * relative to that, or -1 where there is NaN or +Infinity. Numbers are compared as keys: the order of floats as whole
+ * numbers above the inverted column, so that no two are equal and the larger comes first. A key of 0 is none.
  *
- * Sorting is a bitonic network. A thread owns four keys in a row: pairs up to two keys apart are its own, up to 64 apart
- * its warp's, and what is further apart meets in shared memory.
+ * Sorting is a bitonic network. A thread owns four keys in a row: pairs up to two keys apart are its own, up to 64
+ * apart its warp's, and what is further apart meets in shared memory.
  * Limits: kTopChunk numbers wanted; 2^32 columns, of which a float tells those below 2^24 apart.
  */
 #pragma once

@@ -1,8 +1,8 @@
 /**
- * How sequences of more than `longest` tokens are cut into chunks: where the windows of kChunk tokens end, counted from the
- * first token of the step. A window holds parts of at most two such sequences, if `longest` is at least kChunk: its first
- * segment is of the sequence that its first token belongs to, its second of one that begins further on. So a window is two
- * blocks, and memory for its tokens serves both.
+ * How sequences of more than `longest` tokens are cut into chunks: where the windows of kChunk tokens end, counted
+ * from the first token of the step. A window holds parts of at most two such sequences, if `longest` is at least
+ * kChunk: its first segment is of the sequence that its first token belongs to, its second of one that begins further
+ * on. So a window is two blocks, and memory for its tokens serves both.
  */
 #pragma once
 
@@ -37,8 +37,8 @@ DEVICE ChunkSegment chunkSegment(const Step* step, uint32_t window, bool second,
 }
 
 /**
- * Adds up sixteen numbers over a team of sixteen lanes, which exchange halves of what is left to add: lane l of the team
- * gets the sum of number l.
+ * Adds up sixteen numbers over a team of sixteen lanes, which exchange halves of what is left to add: lane l of the
+ * team gets the sum of number l.
  */
 DEVICE float teamSumOf16(float (&numbers)[16]) {
   UNROLL

@@ -1,12 +1,12 @@
 /**
- * RWKV-4 attention, per channel (arXiv:2305.13048, section 3.1 and appendix D); k, v, out [T, C]; decay, first [C]; f32.
- * state [3, C] a slot: sums a and b, scaled by e^{-p}, and their running exponent p:
+ * RWKV-4 attention, per channel (arXiv:2305.13048, section 3.1 and appendix D); k, v, out [T, C]; decay, first [C];
+ * f32. state [3, C] a slot: sums a and b, scaled by e^{-p}, and their running exponent p:
  *
  *     q = max(p, first + k);   out = (e^{p-q} a + e^{first+k-q} v) / (e^{p-q} b + e^{first+k-q})
  *     q = max(p + decay, k);   a ← e^{p+decay-q} a + e^{k-q} v;   b ← e^{p+decay-q} b + e^{k-q};   p ← q
  *
- * A thread owns one channel of one sequence: blockX is the sequence, blockY the part of the channels. k and v of the next
- * kAhead tokens are on their way while it does the ones before.
+ * A thread owns one channel of one sequence: blockX is the sequence, blockY the part of the channels. k and v of the
+ * next kAhead tokens are on their way while it does the ones before.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /**
- * RWKV-5's and RWKV-6's attention for long sequences: in chunks of Q = 16 tokens, of which all that S does not enter is
- * computed for all chunks at once. S [key, value], rows are vectors over the key; W(s, t) is the product of the decays of
- * tokens s to t, both included; S is the state before the chunk:
+ * RWKV-5's and RWKV-6's attention for long sequences: in chunks of Q = 16 tokens, of which all that S does not enter
+ * is computed for all chunks at once. S [key, value], rows are vectors over the key; W(s, t) is the product of the
+ * decays of tokens s to t, both included; S is the state before the chunk:
  *
  *     y_t = (r_t ⊙ W(0, t-1)) S + Σ_{s ≤ t} scores[t, s] v_s
  *     scores[t, s] = r_t · (W(s+1, t-1) ⊙ k_s) for s < t;   scores[t, t] = r_t · (first ⊙ k_t)
@@ -10,18 +10,19 @@
  * k_s is carried from token to token and multiplied by one decay at a time, nothing is ever divided by a product of
  * decays: any decay in [0, 1] will do.
  *
- * wkv6_chunks: a block owns one head of one segment of a window (wkv-chunks.cuh; blockX counts segments, blockY heads), and
- * leaves R = r ⊙ W, K = W ⊙ k and the sum Y of its tokens in scratch, a record per window and head.
- * wkv6_carry: a block owns sixteen columns (values) of S of one head of one sequence (blockX is the sequence, blockY / 4 the
- * head) and goes from chunk to chunk, a team of sixteen lanes owning two columns, a lane four rows of them; it writes y to
- * out.
+ * wkv6_chunks: a block owns one head of one segment of a window (wkv-chunks.cuh; blockX counts segments, blockY
+ * heads), and leaves R = r ⊙ W, K = W ⊙ k and the sum Y of its tokens in scratch, a record per window and head.
+ * wkv6_carry: a block owns sixteen columns (values) of S of one head of one sequence (blockX is the sequence, blockY /
+ * 4 the head) and goes from chunk to chunk, a team of sixteen lanes owning two columns, a lane four rows of them; it
+ * writes y to out.
  * wkv6_finish: a warp owns one token of one head: norm and gate. Only where there is a norm or a gate.
  *
- * Cost, in cycles of a multiprocessor per token and head of 64: wkv6_carry takes some 600 a chunk, so 40 a token with four
- * multiprocessors a head; the kernel that walks from token to token takes some 120 on one. Besides there are two more
- * launches, 4 µs, and 50 bytes a channel and token that go to memory and back. On 132 multiprocessors this wins from 96
- * tokens on with up to 48 heads in all sequences together.
- * Limits: heads of 64; `longest` at least 16; scratch of [windows, heads, kWkv6Record] numbers, at a multiple of 16 bytes.
+ * Cost, in cycles of a multiprocessor per token and head of 64: wkv6_carry takes some 600 a chunk, so 40 a token with
+ * four multiprocessors a head; the kernel that walks from token to token takes some 120 on one. Besides there are two
+ * more launches, 4 µs, and 50 bytes a channel and token that go to memory and back. On 132 multiprocessors this wins
+ * from 96 tokens on with up to 48 heads in all sequences together.
+ * Limits: heads of 64; `longest` at least 16; scratch of [windows, heads, kWkv6Record] numbers, at a multiple of 16
+ * bytes.
  */
 #pragma once
 
@@ -34,7 +35,10 @@ namespace rwkv {
 constexpr uint32_t kWkv6Size = 64;
 constexpr uint32_t kWkv6Rows16 = kChunk * kWkv6Size;
 
-/** What a record holds of each token: rows [kChunk, N], at the token's place in its window. Then W(0, Q-1) of both segments. */
+/**
+ * What a record holds of each token: rows [kChunk, N], at the token's place in its window. Then W(0, Q-1) of both
+ * segments.
+ */
 enum Wkv6Part : uint32_t { kPart6R = 0, kPart6K, kPart6Y, kWkv6Parts };
 constexpr uint32_t kWkv6Totals = kWkv6Parts * kWkv6Rows16;
 constexpr uint32_t kWkv6Record = kWkv6Totals + 2 * kWkv6Size;
@@ -43,7 +47,9 @@ DEVICE float* wkv6Record(const Wkv6Arguments& arguments, uint32_t window, uint32
   return arguments.scratch + (static_cast<size_t>(window) * heads + head) * kWkv6Record;
 }
 
-/** The inputs of a segment in shared memory, zeros (and decays of 1) after its end; then scores, and r · (first ⊙ k). */
+/**
+ * The inputs of a segment in shared memory, zeros (and decays of 1) after its end; then scores, and r · (first ⊙ k).
+ */
 struct Wkv6ChunkRoom {
   enum Row : uint32_t { kR = 0, kK, kDecay, kV, kRows };
   static constexpr uint32_t kOwn = kRows * kWkv6Rows16 + kChunk * kChunk, kNumbers = kOwn + kChunk;
@@ -56,7 +62,8 @@ struct Wkv6ChunkRoom {
 };
 
 /** Token q of the segment, by one warp. */
-DEVICE void wkv6ChunkStage(const Wkv6Arguments& arguments, const ChunkSegment& segment, uint32_t q, const Wkv6ChunkRoom& room) {
+DEVICE void wkv6ChunkStage(const Wkv6Arguments& arguments, const ChunkSegment& segment, uint32_t q,
+                           const Wkv6ChunkRoom& room) {
   const uint32_t start = blockY() * kWkv6Size;
   Wkv6Inputs<2> inputs = {};
   const bool exists = q < segment.count;
@@ -164,7 +171,10 @@ DEVICE Wkv6Chunk wkv6Chunk(const Wkv6Arguments& arguments, uint32_t window, uint
   return {record, record + kWkv6Totals + (second ? kWkv6Size : 0), begin, begin - window * kChunk, limit - begin};
 }
 
-/** A chunk as wkv6_carry reads it: rows of R and K; of the block's columns Y and v. Tokens beyond the segment are zeros. */
+/**
+ * A chunk as wkv6_carry reads it: rows of R and K; of the block's columns Y and v. Tokens beyond the segment are
+ * zeros.
+ */
 struct Wkv6CarryRoom {
   static constexpr uint32_t kRests = 2 * kWkv6Rows16, kValues = kRests + kChunk * kCarry6Columns;
   static constexpr uint32_t kNumbers = kValues + kChunk * kCarry6Columns;
@@ -199,7 +209,8 @@ DEVICE Wkv6Fetched wkv6Fetch(const Wkv6Arguments& arguments, const Wkv6Chunk& ch
   UNROLL
   for (uint32_t i = 0; i < 2; i++) {
     const uint32_t at = threadIndex() + i * Wkv6Fetched::kThreads, token = at / kCarry6Columns;
-    fetched.values[i] = token < chunk.count ? arguments.v.row(chunk.first + token)[channel + at % kCarry6Columns] : 0.0f;
+    const float* v = arguments.v.row(chunk.first + token) + channel;
+    fetched.values[i] = token < chunk.count ? v[at % kCarry6Columns] : 0.0f;
   }
   return fetched;
 }
@@ -216,7 +227,8 @@ DEVICE void wkv6Unload(const Wkv6Fetched& fetched, const Wkv6CarryRoom& room) {
 }
 
 /** Two columns of S through a chunk: `column` is the first one within the block. y goes to `out`, the first token's. */
-DEVICE void wkv6Carry(Quad (&s)[2], const Wkv6CarryRoom& room, uint32_t column, uint32_t count, const Quad& total, const Rows& out) {
+DEVICE void wkv6Carry(Quad (&s)[2], const Wkv6CarryRoom& room, uint32_t column, uint32_t count, const Quad& total,
+                      const Rows& out) {
   const uint32_t lane = laneIndex() & 15, row = 4 * lane;
   UNROLL
   for (uint32_t eight = 0; eight < kChunk; eight += 8) {
@@ -250,11 +262,12 @@ DEVICE void wkv6Carry(Quad (&s)[2], const Wkv6CarryRoom& room, uint32_t column, 
 
 KERNEL_BOUNDED(wkv6_carry, Wkv6Arguments, 128, 4) {
   SHARED Words4 numbers[2 * Wkv6CarryRoom::kNumbers / 4];
-  const uint32_t sequence = blockX(), head = blockY() / kCarry6Blocks, firstColumn = blockY() % kCarry6Blocks * kCarry6Columns;
+  const uint32_t sequence = blockX(), head = blockY() / kCarry6Blocks;
+  const uint32_t firstColumn = blockY() % kCarry6Blocks * kCarry6Columns, channel = head * kWkv6Size + firstColumn;
   if (sequence >= step->counts[kSequences]) return;
   const uint32_t first = step->start(sequence), end = step->start(sequence + 1);
   if (end - first <= arguments.longest) return;
-  const uint32_t column = 2 * (threadIndex() / 16), row = 4 * (threadIndex() % 16), channel = head * kWkv6Size + firstColumn;
+  const uint32_t column = 2 * (threadIndex() / 16), row = 4 * (threadIndex() % 16);
   const size_t place = static_cast<size_t>(step->slot(sequence)) * (blocksY() / kCarry6Blocks) + head;
   float* state = arguments.state + (place * kWkv6Size + row) * kWkv6Size + firstColumn + column;
   Quad s[2];
@@ -300,9 +313,9 @@ KERNEL_BOUNDED(wkv6_finish, Wkv6Arguments, 256, 4) {
   const float scale = 1.0f / squareRoot(warpSum(squares) / kWkv6Size + arguments.eps);
   UNROLL
   for (uint32_t i = 0; i < 2; i++) {
-    const uint32_t n = laneIndex() + kWarp * i;
-    if (arguments.weight) y[i] = fused((y[i] - mean) * scale, arguments.weight.at[start + n], arguments.bias.at[start + n]);
-    out[n] = arguments.gate ? y[i] * arguments.gate.row(t)[start + n] : y[i];
+    const uint32_t n = laneIndex() + kWarp * i, c = start + n;
+    if (arguments.weight) y[i] = fused((y[i] - mean) * scale, arguments.weight.at[c], arguments.bias.at[c]);
+    out[n] = arguments.gate ? y[i] * arguments.gate.row(t)[c] : y[i];
   }
 }
 

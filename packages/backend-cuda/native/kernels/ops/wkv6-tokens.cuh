@@ -1,12 +1,13 @@
 /**
- * What the kernels of RWKV-5's and RWKV-6's attention (arXiv:2404.05892, sections 4.1 and 4.2) have in common: how a warp
- * makes the inputs of one token of one head, in shared memory, and how it finishes the token's output. With i the key index
- * and j the value index:
+ * What the kernels of RWKV-5's and RWKV-6's attention (arXiv:2404.05892, sections 4.1 and 4.2) have in common: how a
+ * warp makes the inputs of one token of one head, in shared memory, and how it finishes the token's output. With i the
+ * key index and j the value index:
  *
  *     y_j = Σ_i r_i (first_i k_i v_j + S_ij);   S_ij ← k_i v_j + decay_i S_ij
  *
- * out = y; with `weight` out = norm(y), and with `gate` that ⊙ gate. r, k, v, decay (or a parameter), gate, out [T, C];
- * first, weight, bias [C]; state [H, N(key), N(value)] a slot; f32. A lane owns channels laneIndex() + 32 i of the head.
+ * out = y; with `weight` out = norm(y), and with `gate` that ⊙ gate. r, k, v, decay (or a parameter), gate, out [T,
+ * C]; first, weight, bias [C]; state [H, N(key), N(value)] a slot; f32. A lane owns channels laneIndex() + 32 i of the
+ * head.
  */
 #pragma once
 
@@ -28,8 +29,8 @@ DESCRIBE(Wkv6Arguments, r, k, v, decay, first, weight, bias, gate, out, state, s
 enum Wkv6Row : uint32_t { kRow6R = 0, kRow6K, kRow6Decay, kRow6V, kRow6Gate, kWkv6Rows };
 
 /**
- * Of `tokens` tokens: [kWkv6Rows, tokens, size]; then [tokens, parts, size], whose sum over parts is r S; then [tokens], the
- * token's own r · (first ⊙ k).
+ * Of `tokens` tokens: [kWkv6Rows, tokens, size]; then [tokens, parts, size], whose sum over parts is r S; then
+ * [tokens], the token's own r · (first ⊙ k).
  */
 struct Wkv6Room {
   float* at;
@@ -63,8 +64,8 @@ DEVICE Wkv6Inputs<kValues> wkv6Inputs(const Wkv6Arguments& arguments, uint32_t t
 
 /** Row q of the room from the inputs of a token; one warp, all of whose lanes come here. */
 template <uint32_t kValues>
-DEVICE void wkv6Stage(const Wkv6Inputs<kValues>& inputs, const Wkv6Arguments& arguments, uint32_t start, const Wkv6Room& room,
-                      uint32_t q) {
+DEVICE void wkv6Stage(const Wkv6Inputs<kValues>& inputs, const Wkv6Arguments& arguments, uint32_t start,
+                      const Wkv6Room& room, uint32_t q) {
   float own = 0;
   UNROLL
   for (uint32_t i = 0; i < kValues; i++) {

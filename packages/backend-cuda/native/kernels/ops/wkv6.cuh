@@ -1,12 +1,13 @@
 /**
- * RWKV-5's and RWKV-6's attention, per head, token after token, with the norm and the gate after it (wkv6-tokens.cuh has the
- * formulas).
+ * RWKV-5's and RWKV-6's attention, per head, token after token, with the norm and the gate after it (wkv6-tokens.cuh
+ * has the formulas).
  *
- * A block owns one head of one sequence: blockX is the sequence, blockY the head. S stays in registers from token to token.
- * wkv6_32, wkv6_64, wkv6_128: threads that compute own eight rows (keys) of four columns (values) of S, a warp 32 rows of 32
- * columns. S needs no sums; those of y go over the four lanes of a column, which exchange halves of them, and over the
- * N/32 warps, whose parts meet in shared memory. The other warps meanwhile finish the tokens before and make the inputs of
- * those to come, in two rooms of shared memory, so that there is one barrier every 512/N tokens.
+ * A block owns one head of one sequence: blockX is the sequence, blockY the head. S stays in registers from token to
+ * token.
+ * wkv6_32, wkv6_64, wkv6_128: threads that compute own eight rows (keys) of four columns (values) of S, a warp 32 rows
+ * of 32 columns. S needs no sums; those of y go over the four lanes of a column, which exchange halves of them, and
+ * over the N/32 warps, whose parts meet in shared memory. The other warps meanwhile finish the tokens before and make
+ * the inputs of those to come, in two rooms of shared memory, so that there is one barrier every 512/N tokens.
  * wkv6_any: a thread owns a column of S, all warps do everything, and S is read and written every kWkv6Few tokens.
  * Limits: heads of 256.
  */
@@ -51,7 +52,10 @@ DEVICE void wkv6Token(Quad (&s)[8], const Wkv6Room& room, uint32_t q, uint32_t r
   // Of the four lanes that have these columns each gets the sum of one.
   const bool second = laneIndex() & 16, odd = laneIndex() & 8;
   UNROLL
-  for (uint32_t n = 0; n < 2; n++) sums[n] = (second ? sums[2 + n] : sums[n]) + shuffleXor(second ? sums[n] : sums[2 + n], 16);
+  for (uint32_t n = 0; n < 2; n++) {
+    const float given = second ? sums[n] : sums[2 + n];
+    sums[n] = (second ? sums[2 + n] : sums[n]) + shuffleXor(given, 16);
+  }
   const float sum = (odd ? sums[1] : sums[0]) + shuffleXor(odd ? sums[0] : sums[1], 8);
   room.part(q, part)[column + (second ? 2 : 0) + (odd ? 1 : 0)] = sum;
 }
@@ -159,7 +163,7 @@ DEVICE void wkv6Column(float* state, const Wkv6Room& room, uint32_t count, uint3
 
 KERNEL_BOUNDED(wkv6_any, Wkv6Arguments, 256, 1) {
   DYNAMIC_SHARED(bytes);
-  const uint32_t sequence = blockX(), head = blockY(), size = arguments.size;
+  const uint32_t sequence = blockX(), head = blockY(), size = arguments.size, start = head * size;
   if (sequence >= step->counts[kSequences]) return;
   const uint32_t first = step->start(sequence), count = step->start(sequence + 1) - first;
   if (count > arguments.longest) return;
@@ -168,11 +172,13 @@ KERNEL_BOUNDED(wkv6_any, Wkv6Arguments, 256, 1) {
   float* state = arguments.state + place * size * size;
   for (uint32_t begin = 0; begin < count; begin += kWkv6Few) {
     const uint32_t few = count - begin < kWkv6Few ? count - begin : kWkv6Few, q = warpIndex();
-    if (q < few) wkv6Stage<8>(wkv6Inputs<8>(arguments, first + begin + q, head * size, size), arguments, head * size, room, q);
+    if (q < few) {
+      wkv6Stage<8>(wkv6Inputs<8>(arguments, first + begin + q, start, size), arguments, start, room, q);
+    }
     blockBarrier();
     for (uint32_t column = threadIndex(); column < size; column += threadCount()) wkv6Column(state, room, few, column);
     blockBarrier();
-    if (q < few) wkv6Finish<8>(arguments, first + begin + q, head * size, room, q);
+    if (q < few) wkv6Finish<8>(arguments, first + begin + q, start, room, q);
     warpBarrier();
   }
 }

@@ -1,28 +1,31 @@
 /**
- * RWKV-7's attention for long sequences: in chunks of Q = 16 tokens, of which all that S does not enter is computed for all
- * chunks at once. Column vectors, S [value, key]; W(s, t) is the product of the decays of tokens s to t, both included.
- * With z_t = S_{t-1} a_t, S being the state before the chunk:
+ * RWKV-7's attention for long sequences: in chunks of Q = 16 tokens, of which all that S does not enter is computed
+ * for all chunks at once. Column vectors, S [value, key]; W(s, t) is the product of the decays of tokens s to t, both
+ * included. With z_t = S_{t-1} a_t, S being the state before the chunk:
  *
  *     z_t = S (W(0, t-1) ⊙ a_t) + Σ_{s < t} ab[t, s] z_s + ak[t, s] v_s      ab[t, s] = b_s · (W(s+1, t-1) ⊙ a_t)
  *     y_t = S (W(0, t) ⊙ r_t)   + Σ_{s ≤ t} rb[t, s] z_s + rk[t, s] v_s      rb[t, s] = b_s · (W(s+1, t) ⊙ r_t)
- *     S   ← S diag(W(0, Q-1))   + Σ_s z_s (b_s ⊙ W(s+1, Q-1))ᵀ + v_s (k_s ⊙ W(s+1, Q-1))ᵀ      ak, rk: the same with k_s
+ *     S   ← S diag(W(0, Q-1))   + Σ_s z_s (b_s ⊙ W(s+1, Q-1))ᵀ + v_s (k_s ⊙ W(s+1, Q-1))ᵀ     ak, rk: the same with k_s
  *
- * The first line is a triangular system, solved once for the factors of S and once for what remains (z_t = S A_t + Z_t), and
- * then y_t = S R_t + Y_t. b_s and k_s are carried from token to token and multiplied by one decay at a time, nothing is
- * ever divided by a product of decays: any decay in [0, 1] will do.
+ * The first line is a triangular system, solved once for the factors of S and once for what remains (z_t = S A_t +
+ * Z_t), and then y_t = S R_t + Y_t. b_s and k_s are carried from token to token and multiplied by one decay at a time,
+ * nothing is ever divided by a product of decays: any decay in [0, 1] will do.
  *
- * wkv7_chunks: a block owns one head of one segment of a window (wkv-chunks.cuh; blockX counts segments, blockY heads), and
- * leaves A, R, B, K, Z, Y and v of its tokens in scratch, a record per window and head.
- * wkv7_carry: a block owns sixteen rows of S of one head of one sequence (blockX is the sequence, blockY / 4 the head) and
- * goes from chunk to chunk, a team of sixteen lanes owning two rows, a lane four columns of them; it writes y to out.
+ * wkv7_chunks: a block owns one head of one segment of a window (wkv-chunks.cuh; blockX counts segments, blockY
+ * heads), and leaves A, R, B, K, Z, Y and v of its tokens in scratch, a record per window and head.
+ * wkv7_carry: a block owns sixteen rows of S of one head of one sequence (blockX is the sequence, blockY / 4 the head)
+ * and goes from chunk to chunk, a team of sixteen lanes owning two rows, a lane four columns of them; it writes y to
+ * out.
  * wkv7_finish: a warp owns one token of one head: norm, bonus and gate. Only where there is a norm.
  *
- * Cost, in cycles of a multiprocessor per token and head of 64: wkv7_carry takes some 1,100 a chunk, so 65 a token with four
- * multiprocessors a head, and wkv7_chunks 5,000 multiplications a token, so 40, but all chunks side by side; the kernel
- * that walks from token to token takes some 230 on one. Besides there are two more launches, 4 µs, and 120 bytes a channel
- * and token that go to memory and back. On 132 multiprocessors this wins from 64 tokens on with up to 48 heads in all
- * sequences together; beyond, multiplications and memory are the limit either way, and there are fewer of both the other way.
- * Limits: heads of 64; `longest` at least 16; scratch of [windows, heads, kWkv7Record] numbers, at a multiple of 16 bytes.
+ * Cost, in cycles of a multiprocessor per token and head of 64: wkv7_carry takes some 1,100 a chunk, so 65 a token
+ * with four multiprocessors a head, and wkv7_chunks 5,000 multiplications a token, so 40, but all chunks side by side;
+ * the kernel that walks from token to token takes some 230 on one. Besides there are two more launches, 4 µs, and 120
+ * bytes a channel and token that go to memory and back. On 132 multiprocessors this wins from 64 tokens on with up to
+ * 48 heads in all sequences together; beyond, multiplications and memory are the limit either way, and there are fewer
+ * of both the other way.
+ * Limits: heads of 64; `longest` at least 16; scratch of [windows, heads, kWkv7Record] numbers, at a multiple of 16
+ * bytes.
  */
 #pragma once
 
@@ -55,12 +58,14 @@ struct Wkv7ChunkRoom {
 
   DEVICE float* row(uint32_t kind, uint32_t q) const { return at + (kind * kChunk + q) * kWkv7Size; }
   /** Of token s with each later token: [kChunk]. */
-  DEVICE float* pairs(uint32_t kind, uint32_t s) const { return at + kRows * kWkv7Rows16 + (kind * kChunk + s) * kChunk; }
+  DEVICE float* pairs(uint32_t kind, uint32_t s) const {
+    return at + kRows * kWkv7Rows16 + (kind * kChunk + s) * kChunk;
+  }
 };
 
 /** Token q of the segment, by one warp. */
-DEVICE void wkv7ChunkStage(const Wkv7Arguments& arguments, const ChunkSegment& segment, uint32_t q, const Wkv7ChunkRoom& room,
-                           float* own) {
+DEVICE void wkv7ChunkStage(const Wkv7Arguments& arguments, const ChunkSegment& segment, uint32_t q,
+                           const Wkv7ChunkRoom& room, float* own) {
   const uint32_t start = blockY() * kWkv7Size;
   Wkv7Inputs<2> inputs = {};
   const bool exists = q < segment.count;
@@ -90,7 +95,10 @@ DEVICE void decayQuad(Quad& carried, const Quad& w) {
   for (uint32_t n = 0; n < 4; n++) carried.n[n] *= w.n[n];
 }
 
-/** A warp carries b and k of two tokens s, a quad a lane, past all later tokens t; what is left of them goes to the record. */
+/**
+ * A warp carries b and k of two tokens s, a quad a lane, past all later tokens t; what is left of them goes to the
+ * record.
+ */
 DEVICE void wkv7ChunkPairs(const Wkv7ChunkRoom& room, uint32_t count, float* record) {
   const uint32_t lane = laneIndex() & 15, s = 2 * warpIndex() + laneIndex() / 16, column = 4 * lane;
   Quad b = quadAt(room.row(Wkv7ChunkRoom::kB, s) + column), k = quadAt(room.row(Wkv7ChunkRoom::kK, s) + column);
@@ -99,7 +107,8 @@ DEVICE void wkv7ChunkPairs(const Wkv7ChunkRoom& room, uint32_t count, float* rec
     UNROLL
     for (uint32_t i = 0; i < 4; i++) {
       const uint32_t t = four + i;
-      const Quad a = quadAt(room.row(Wkv7ChunkRoom::kA, t) + column), r = quadAt(room.row(Wkv7ChunkRoom::kR, t) + column);
+      const Quad a = quadAt(room.row(Wkv7ChunkRoom::kA, t) + column);
+      const Quad r = quadAt(room.row(Wkv7ChunkRoom::kR, t) + column);
       met[4 * i] = t > s ? dotQuads(b, a, 0) : 0.0f;
       met[4 * i + 1] = t > s ? dotQuads(k, a, 0) : 0.0f;
       if (t > s) {
@@ -119,8 +128,8 @@ DEVICE void wkv7ChunkPairs(const Wkv7ChunkRoom& room, uint32_t count, float* rec
 }
 
 /**
- * One column of the triangular system and of what y takes from its solution: x[t] and y[t] come in as the factors of S (or
- * as zeros with v), and go out as A and R (or Z and Y).
+ * One column of the triangular system and of what y takes from its solution: x[t] and y[t] come in as the factors of S
+ * (or as zeros with v), and go out as A and R (or Z and Y).
  */
 template <bool kHasValue>
 DEVICE void wkv7ChunkSolve(const Wkv7ChunkRoom& room, uint32_t column, float (&x)[kChunk], float (&y)[kChunk]) {
@@ -129,14 +138,16 @@ DEVICE void wkv7ChunkSolve(const Wkv7ChunkRoom& room, uint32_t column, float (&x
     const float v = kHasValue ? room.row(Wkv7ChunkRoom::kV, s)[column] : 0.0f;
     UNROLL
     for (uint32_t four = s / 4 * 4; four < kChunk; four += 4) {
-      const Quad ab = quadAt(room.pairs(Wkv7ChunkRoom::kAB, s) + four), rb = quadAt(room.pairs(Wkv7ChunkRoom::kRB, s) + four);
+      const Quad ab = quadAt(room.pairs(Wkv7ChunkRoom::kAB, s) + four);
+      const Quad rb = quadAt(room.pairs(Wkv7ChunkRoom::kRB, s) + four);
       UNROLL
       for (uint32_t i = 0; i < 4; i++) {
         if (four + i > s) x[four + i] = fused(ab.n[i], x[s], x[four + i]);
         if (four + i >= s) y[four + i] = fused(rb.n[i], x[s], y[four + i]);
       }
       if (!kHasValue) continue;
-      const Quad ak = quadAt(room.pairs(Wkv7ChunkRoom::kAK, s) + four), rk = quadAt(room.pairs(Wkv7ChunkRoom::kRK, s) + four);
+      const Quad ak = quadAt(room.pairs(Wkv7ChunkRoom::kAK, s) + four);
+      const Quad rk = quadAt(room.pairs(Wkv7ChunkRoom::kRK, s) + four);
       UNROLL
       for (uint32_t i = 0; i < 4; i++) {
         if (four + i > s) x[four + i] = fused(ak.n[i], v, x[four + i]);
@@ -223,8 +234,8 @@ DEVICE Wkv7Chunk wkv7Chunk(const Wkv7Arguments& arguments, uint32_t window, uint
 }
 
 /**
- * A chunk as wkv7_carry reads it: rows of A, R, B and K; of the block's rows of S, Z and Y [kChunk, kCarryRows]; and for two
- * rows of S at a time z and v [kChunk, kCarryRows / 2, 4]. Tokens beyond the segment are zeros.
+ * A chunk as wkv7_carry reads it: rows of A, R, B and K; of the block's rows of S, Z and Y [kChunk, kCarryRows]; and
+ * for two rows of S at a time z and v [kChunk, kCarryRows / 2, 4]. Tokens beyond the segment are zeros.
  */
 struct Wkv7CarryRoom {
   static constexpr uint32_t kRests = 4 * kWkv7Rows16, kPairs = kRests + 2 * kChunk * kCarryRows;
@@ -279,7 +290,8 @@ DEVICE void wkv7Unload(const Wkv7Fetched& fetched, const Wkv7CarryRoom& room) {
 }
 
 /** Two rows of S through a chunk: `pair` counts them within the block. y goes to `out`, which is the first token's. */
-DEVICE void wkv7Carry(Quad (&s)[2], const Wkv7CarryRoom& room, uint32_t pair, uint32_t count, const Quad& total, const Rows& out) {
+DEVICE void wkv7Carry(Quad (&s)[2], const Wkv7CarryRoom& room, uint32_t pair, uint32_t count, const Quad& total,
+                      const Rows& out) {
   const uint32_t lane = laneIndex() & 15, column = 4 * lane;
   UNROLL
   for (uint32_t four = 0; four < kChunk; four += 4) {
@@ -311,7 +323,9 @@ DEVICE void wkv7Carry(Quad (&s)[2], const Wkv7CarryRoom& room, uint32_t pair, ui
     UNROLL
     for (uint32_t row = 0; row < 2; row++) {
       UNROLL
-      for (uint32_t n = 0; n < 4; n++) s[row].n[n] = fused(own.n[row], b.n[n], fused(own.n[2 + row], k.n[n], s[row].n[n]));
+      for (uint32_t n = 0; n < 4; n++) {
+        s[row].n[n] = fused(own.n[row], b.n[n], fused(own.n[2 + row], k.n[n], s[row].n[n]));
+      }
     }
   }
 }

@@ -1,14 +1,15 @@
 /**
- * What the kernels of RWKV-7's attention (arXiv:2503.14456, section 4.1) have in common: how a warp makes the inputs of one
- * token of one head, in shared memory, and how it finishes the token's output.
+ * What the kernels of RWKV-7's attention (arXiv:2503.14456, section 4.1) have in common: how a warp makes the inputs
+ * of one token of one head, in shared memory, and how it finishes the token's output.
  *
- * With `removal`: κ = k ⊙ removal / max(‖k ⊙ removal‖, floor); a = -κ; b = κ ⊙ rate; k ← k ⊙ (1 + (rate - 1) ⊙ replacement).
- * With `amount`: v ← v + (first - v) ⊙ amount. With `weight`: out = (norm(y) + (Σ r k by) v) ⊙ gate, otherwise out = y, where
- * y = S r after the token. The recurrences sum over the state before the token, y = S (w ⊙ r) + (b · r) z + (k · r) v with
- * z = S a, so that the sums of z and y run side by side.
+ * With `removal`: κ = k ⊙ removal / max(‖k ⊙ removal‖, floor); a = -κ; b = κ ⊙ rate; k ← k ⊙ (1 + (rate - 1) ⊙
+ * replacement).
+ * With `amount`: v ← v + (first - v) ⊙ amount. With `weight`: out = (norm(y) + (Σ r k by) v) ⊙ gate, otherwise out =
+ * y, where y = S r after the token. The recurrences sum over the state before the token, y = S (w ⊙ r) + (b · r) z +
+ * (k · r) v with z = S a, so that the sums of z and y run side by side.
  *
- * r, w, k, v, a, b, rate, first, amount, gate, out [T, C]; removal, replacement, by, weight, bias [C]; state [H, N(value),
- * N(key)] a slot; f32. A lane owns channels laneIndex() + 32 i of the head.
+ * r, w, k, v, a, b, rate, first, amount, gate, out [T, C]; removal, replacement, by, weight, bias [C]; state [H,
+ * N(value), N(key)] a slot; f32. A lane owns channels laneIndex() + 32 i of the head.
  */
 #pragma once
 

@@ -1,14 +1,15 @@
 /**
- * RWKV-7 attention, per head, token after token; with the preparation of its inputs before and the norm, bonus and gate
- * after it (wkv7-tokens.cuh). With i the value index and j the key index:
+ * RWKV-7 attention, per head, token after token; with the preparation of its inputs before and the norm, bonus and
+ * gate after it (wkv7-tokens.cuh). With i the value index and j the key index:
  *
  *     z_i = Σ_j S_ij a_j;   y_i = Σ_j S_ij w_j r_j;   S_ij ← S_ij w_j + v_i k_j + z_i b_j
  *
- * A block owns one head of one sequence: blockX is the sequence, blockY the head. S stays in registers from token to token.
- * wkv7_32, wkv7_64, wkv7_128: threads that compute own four rows of eight columns of S, a team of N/8 lanes the whole rows;
- * it makes z and y of its rows by exchanging halves of what is left to add, so that every lane ends up with one sum. The
- * other warps meanwhile finish the tokens before and make the inputs of those to come, in two rooms of shared memory, so
- * that there is one barrier every few tokens.
+ * A block owns one head of one sequence: blockX is the sequence, blockY the head. S stays in registers from token to
+ * token.
+ * wkv7_32, wkv7_64, wkv7_128: threads that compute own four rows of eight columns of S, a team of N/8 lanes the whole
+ * rows; it makes z and y of its rows by exchanging halves of what is left to add, so that every lane ends up with one
+ * sum. The other warps meanwhile finish the tokens before and make the inputs of those to come, in two rooms of shared
+ * memory, so that there is one barrier every few tokens.
  * wkv7_any: a warp owns a row of S at a time, all warps do everything, and S is in registers for kWkv7Few tokens only.
  * Limits: heads of 256.
  */
@@ -37,7 +38,10 @@ struct Wkv7Tile {
   Quad s[4][2];
 };
 
-/** Adds up, over a team of kLanes lanes, z of four rows and y of four rows: each lane gets 8 / kLanes sums of the eight. */
+/**
+ * Adds up, over a team of kLanes lanes, z of four rows and y of four rows: each lane gets 8 / kLanes sums of the
+ * eight.
+ */
 template <uint32_t kLanes>
 DEVICE void wkv7TeamSums(float (&sums)[8]) {
   uint32_t mask = kLanes / 2;
@@ -219,7 +223,7 @@ DEVICE void wkv7Row(float* state, const Wkv7Room& room, uint32_t count, uint32_t
 
 KERNEL_BOUNDED(wkv7_any, Wkv7Arguments, 256, 1) {
   DYNAMIC_SHARED(bytes);
-  const uint32_t sequence = blockX(), head = blockY(), size = arguments.size;
+  const uint32_t sequence = blockX(), head = blockY(), size = arguments.size, start = head * size;
   if (sequence >= step->counts[kSequences]) return;
   const uint32_t first = step->start(sequence), count = step->start(sequence + 1) - first;
   if (count > arguments.longest) return;
@@ -228,11 +232,13 @@ KERNEL_BOUNDED(wkv7_any, Wkv7Arguments, 256, 1) {
   float* state = arguments.state + place * size * size;
   for (uint32_t begin = 0; begin < count; begin += kWkv7Few) {
     const uint32_t few = count - begin < kWkv7Few ? count - begin : kWkv7Few, q = warpIndex();
-    if (q < few) wkv7Stage<8>(wkv7Inputs<8>(arguments, first + begin + q, head * size, size), arguments, head * size, room, q);
+    if (q < few) {
+      wkv7Stage<8>(wkv7Inputs<8>(arguments, first + begin + q, start, size), arguments, start, room, q);
+    }
     blockBarrier();
     for (uint32_t row = warpIndex(); row < size; row += threadCount() / kWarp) wkv7Row(state, room, few, row);
     blockBarrier();
-    if (q < few) wkv7Finish<8>(arguments, first + begin + q, head * size, room, q);
+    if (q < few) wkv7Finish<8>(arguments, first + begin + q, start, room, q);
     warpBarrier();
   }
 }
