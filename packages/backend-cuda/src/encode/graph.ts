@@ -140,21 +140,40 @@ export class Graph extends ValueViews<RowsBuffer> {
       number | ((rows: number) => { readonly parts: number; readonly values: Values });
     readonly forCandidates?: boolean;
   }): void {
-    const { kernel, rows, values, jobs, writes, parts, forCandidates = false } = node;
-    const mentioned = [values, ...(jobs ?? [])].flatMap((each) => Object.values(each));
+    const { kernel, rows, values, jobs, writes, parts, forCandidates } = node;
     const own = { kernel, rows, ...(jobs ? { jobs } : {}) };
-    this.drafts.push({
+    this.addLaunches({
       name: kernel.name,
-      parameters: mentioned.flatMap((each) =>
-        typeof each === 'object' && 'parameter' in each ? [each.parameter] : [],
-      ),
+      mentioned: [values, ...(jobs ?? [])].flatMap((each) => Object.values(each)),
+      writes,
       forCandidates,
-      ...accessOf<RowsBuffer>(mentioned, writes),
       launches: (bucket) => {
         if (typeof parts === 'number') return [{ ...own, parts, values }];
         const fitted = parts(rowCount(rows, bucket));
         return [{ ...own, parts: fitted.parts, values: { ...values, ...fitted.values } }];
       },
+    });
+  }
+
+  /** A node of any launches. `mentioned`: all that their values hold. */
+  addLaunches(node: {
+    readonly name: string;
+    readonly mentioned: readonly Argument[];
+    readonly writes: readonly Argument[];
+    readonly forCandidates?: boolean | undefined;
+    readonly launches: Node['launches'];
+  }): void {
+    const { name, mentioned, writes, forCandidates = false, launches } = node;
+    const access = accessOf<RowsBuffer>(mentioned, writes);
+    const objects = mentioned.filter((each) => typeof each === 'object');
+    const scratch = objects.flatMap((each) => ('scratch' in each ? [each.scratch] : []));
+    this.drafts.push({
+      name,
+      reads: access.reads,
+      writes: [...access.writes, ...scratch],
+      parameters: objects.flatMap((each) => ('parameter' in each ? [each.parameter] : [])),
+      forCandidates,
+      launches,
     });
   }
 

@@ -145,6 +145,52 @@ test.each(['f32', 'f16', 'q8_0', 'q4_k'] as const)('a model of real widths in %s
   }
 });
 
+describe('a recurrence', () => {
+  const own: Limits = { tokens: 1024, sequences: 8, wanted: 1 };
+  const namesAt = (config: RwkvConfig, tokens: number, sequences: number): string[] => {
+    const bucket = { tokens, sequences, wanted: 1 };
+    const all = launches(buildProgram({ ...config, layers: 1 }), { limits: own, bucket });
+    encodeLaunches(all);
+    return all.map(({ kernel }) => kernel.name).filter((name) => name.startsWith('wkv'));
+  };
+  const inChunks = ['wkv7_chunks', 'wkv7_carry', 'wkv7_finish'];
+
+  test('goes from token to token where sequences are short, or heads many', () => {
+    expect(namesAt(goose, 1, 1)).toEqual(['wkv7_64']);
+    expect(namesAt(goose, 48, 1)).toEqual(['wkv7_64']);
+    expect(namesAt(goose, 1024, 8)).toEqual(['wkv7_64']);
+    expect(namesAt({ ...goose, heads: 64, channels: 4096 }, 1024, 1)).toEqual(['wkv7_64']);
+    expect(namesAt({ ...goose, heads: 32, headSize: 32 }, 1024, 1)).toEqual(['wkv7_32']);
+  });
+
+  test('goes in chunks where a few may be long; the short ones of the step are left to the other', () => {
+    expect(namesAt(goose, 64, 1)).toEqual([...inChunks, 'wkv7_64']);
+    expect(namesAt(goose, 192, 2)).toEqual([...inChunks, 'wkv7_64']);
+    expect(namesAt(goose, 96, 8)).toEqual([...inChunks, 'wkv7_64']);
+    expect(namesAt(goose, 96, 1)).toEqual(inChunks);
+    const six: RwkvConfig = { ...goose, version: '6', ranks: { mix: 32, decay: 64 } };
+    expect(namesAt(six, 64, 1)).toEqual(['wkv6_64']);
+    expect(namesAt(six, 96, 1)).toEqual(['wkv6_chunks', 'wkv6_carry', 'wkv6_finish', 'wkv6_64']);
+    expect(namesAt(six, 192, 1)).toEqual(['wkv6_chunks', 'wkv6_carry', 'wkv6_finish']);
+  });
+
+  test('leaves no sequence to nobody, and none to both', () => {
+    const bucket = { tokens: 64, sequences: 1, wanted: 1 };
+    const program = buildProgram({ ...goose, layers: 1 });
+    const all = launches(program, { limits: own, bucket }).filter(({ kernel }) =>
+      kernel.name.startsWith('wkv'),
+    );
+    expect(all.map(({ values }) => values['longest'])).toEqual([63, 63, 63, 63]);
+    expect(new Set(all.map(({ values }) => values['scratch'])).size).toBe(1);
+    const [alone] = launches(program, { limits: own, bucket: { ...bucket, tokens: 1 } }).filter(
+      ({ kernel }) => kernel.name.startsWith('wkv'),
+    );
+    expect(alone!.values['longest']).toBe(0xffffffff);
+    const planned = plan(program, { limits: own });
+    for (const tokens of tokenSizes(own.tokens)) playOnArena(planned, { ...bucket, tokens });
+  });
+});
+
 const countPrepares = (names: readonly string[]) =>
   names.filter((name) => name.startsWith('prepare_')).length;
 

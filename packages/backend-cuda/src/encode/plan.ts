@@ -59,7 +59,7 @@ export function planProgram(given: Program, options: PlanOptions): Plan {
   const { limits, features, weights } = options;
   const program = lowerHeadNorms(given);
   const graph = new Graph(program, weights);
-  const context = { graph, fused: fusedPreparations(program) };
+  const context = { graph, limits, fused: fusedPreparations(program) };
   for (const op of program.ops) encodeOp(op, context);
   const { nodes, counterBytes } = schedule(graph.drafts, { limits, features });
   const arena = placeBuffers(

@@ -4,9 +4,26 @@ import { isValue } from '@rwkv-ts/program';
 import { shiftMixKernel, shiftMixPart } from '../kernels/shift-mix.js';
 import { wkv4Channels, wkv4Kernel } from '../kernels/wkv4.js';
 import { wkv6Kernel } from '../kernels/wkv6.js';
+import {
+  wkv6CarryBlocks,
+  wkv6CarryKernel,
+  wkv6ChunksKernel,
+  wkv6ChunkSize,
+  wkv6FinishKernel,
+  wkv6ScratchBytes,
+} from '../kernels/wkv6-chunk.js';
 import { wkv7Kernel } from '../kernels/wkv7.js';
+import {
+  wkv7CarryBlocks,
+  wkv7CarryKernel,
+  wkv7ChunksKernel,
+  wkv7ChunkSize,
+  wkv7FinishKernel,
+  wkv7ScratchBytes,
+} from '../kernels/wkv7-chunk.js';
 import type { EncodeContext } from './context.js';
 import type { Argument, Graph, Values } from './graph.js';
+import { addRecurrence, type ChunkKernels } from './recurrence.js';
 
 interface ShiftParts {
   readonly x: Value;
@@ -61,11 +78,28 @@ export function wkv4({ graph }: EncodeContext, op: OpOf<'wkv4'>): void {
   graph.add({ kernel: wkv4Kernel, rows: 'S', values, writes: [values.out], parts });
 }
 
-/** As `longest`: no sequence is left to another kernel. */
-const anyLength = 0xffffffff;
+const chunks6: ChunkKernels = {
+  chunks: wkv6ChunksKernel,
+  carry: wkv6CarryKernel,
+  finish: wkv6FinishKernel,
+  carryBlocks: wkv6CarryBlocks,
+  size: wkv6ChunkSize,
+  from: 96,
+  scratchBytes: wkv6ScratchBytes,
+};
+
+const chunks7: ChunkKernels = {
+  chunks: wkv7ChunksKernel,
+  carry: wkv7CarryKernel,
+  finish: wkv7FinishKernel,
+  carryBlocks: wkv7CarryBlocks,
+  size: wkv7ChunkSize,
+  from: 64,
+  scratchBytes: wkv7ScratchBytes,
+};
 
 export function wkv6(
-  { graph }: EncodeContext,
+  { graph, limits }: EncodeContext,
   op: OpOf<'wkv6'> | OpOf<'time-mix6'>,
   tail: Partial<Pick<OpOf<'time-mix6'>, 'gate' | 'norm'>>,
 ): void {
@@ -84,9 +118,17 @@ export function wkv6(
     out: graph.write(op.out),
     state: { state: op.state },
     size,
-    longest: anyLength,
   };
-  graph.add({ kernel: wkv6Kernel(size), rows: 'S', values, writes: [values['out']], parts: heads });
+  addRecurrence(graph, {
+    kernel: wkv6Kernel(size),
+    heads,
+    size,
+    values,
+    out: values['out'],
+    chunked: chunks6,
+    isFinished: norm !== undefined || gate !== undefined,
+    limits,
+  });
 }
 
 /** What wkv7 reads of each head: key, a and b as they come, or what it makes them from. */
@@ -127,7 +169,15 @@ export function wkv7(
     out: graph.write(op.out),
     state: { state: op.state },
     size,
-    longest: anyLength,
   };
-  graph.add({ kernel: wkv7Kernel(size), rows: 'S', values, writes: [values['out']], parts: heads });
+  addRecurrence(graph, {
+    kernel: wkv7Kernel(size),
+    heads,
+    size,
+    values,
+    out: values['out'],
+    chunked: chunks7,
+    isFinished: tail !== undefined,
+    limits: context.limits,
+  });
 }

@@ -22,7 +22,9 @@ import { shiftMixKernel } from './shift-mix.js';
 import { topKKernel, topKMergeKernel } from './top-k.js';
 import { wkv4Kernel } from './wkv4.js';
 import { wkv6Kernel } from './wkv6.js';
+import { wkv6CarryKernel, wkv6ChunksKernel, wkv6FinishKernel } from './wkv6-chunk.js';
 import { wkv7Kernel } from './wkv7.js';
+import { wkv7CarryKernel, wkv7ChunksKernel, wkv7FinishKernel } from './wkv7-chunk.js';
 
 /** Those with a kernel of their own, and one that has none. */
 const headSizes = [32, 64, 128, 1];
@@ -46,7 +48,13 @@ export const kernels: readonly Kernel[] = [
   topKMergeKernel,
   wkv4Kernel,
   ...headSizes.map(wkv6Kernel),
+  wkv6ChunksKernel,
+  wkv6CarryKernel,
+  wkv6FinishKernel,
   ...headSizes.map(wkv7Kernel),
+  wkv7ChunksKernel,
+  wkv7CarryKernel,
+  wkv7FinishKernel,
   parameterKernel,
   ...packKernels,
   ...Object.values(prepareKernels),
