@@ -6,13 +6,19 @@ import { platformName } from './packages/native/scripts/platform.mjs';
 // Workspace packages resolve to their sources, so tests need no build. TEST_BUILT=1 runs the same tests on `dist`.
 const source = process.env['TEST_BUILT'] === '1' ? [] : ['@rwkv-ts/source'];
 
-// Where no compiler could build the addon, its tests have nothing to run on. A job that has to test it sets CI=true.
-const addon = `packages/backend-cpu/prebuilds/${platformName()}/rwkv_cpu.node`;
-const untested =
-  process.env['CI'] === 'true' || existsSync(fileURLToPath(new URL(addon, import.meta.url)))
-    ? []
-    : ['packages/backend-cpu/test/**'];
-if (untested.length > 0) console.warn(`skipping packages/backend-cpu/test: ${addon} is not built`);
+// Where no compiler could build an addon, its tests have nothing to run on. A job that has to test it sets CI=true.
+const untested = (
+  [
+    ['backend-cpu', 'rwkv_cpu.node'],
+    ['backend-cuda', 'rwkv_cuda.node'],
+  ] as const
+).flatMap(([name, file]) => {
+  const addon = `packages/${name}/prebuilds/${platformName()}/${file}`;
+  const isBuilt = existsSync(fileURLToPath(new URL(addon, import.meta.url)));
+  if (process.env['CI'] === 'true' || isBuilt) return [];
+  console.warn(`skipping packages/${name}/test: ${addon} is not built`);
+  return [`packages/${name}/test/**`];
+});
 
 export default defineConfig({
   resolve: { conditions: [...source, 'node', 'import', 'module', 'default'] },

@@ -9,16 +9,17 @@
  * another one.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { compile, execute, inParallel } from './compile.mjs';
+import { compile, inParallel } from './compile.mjs';
 import { kernelSources, nativeFolder } from './emulation.mjs';
 
 export const architectures = ['75', '80', '86', '89', '90', '100', '120'];
 
 const outputFolder = join(nativeFolder, '../prebuilds/kernels');
+const logFolder = join(nativeFolder, '../build');
 
 /** The compiler; undefined where there is none. */
 export function findCompiler() {
@@ -29,7 +30,7 @@ export function findCompiler() {
   );
 }
 
-const flags = ['-std=c++17', '-O3', '-I.', '--fatbin'];
+const flags = ['-std=c++17', '-O3', '-I.', '--fatbin', '-Xptxas', '-v'];
 const codeFor = (names) => [
   ...names.flatMap((name) => ['-gencode', `arch=compute_${name},code=sm_${name}`]),
   ...(names.length === architectures.length
@@ -37,19 +38,23 @@ const codeFor = (names) => [
     : []),
 ];
 
-/** @returns {Promise<string[]>} the paths of the fatbins */
-export function buildKernels({ compiler, names = architectures, folder = outputFolder }) {
-  return inParallel(kernelSources(), (source) =>
-    compile({
+/** @returns {Promise<string[]>} what the assembler said of each unit, in files */
+export function buildKernels({ compiler, names = architectures }) {
+  return inParallel(kernelSources(), async (source) => {
+    const unit = basename(source, '.cu');
+    const log = join(logFolder, `${unit}.ptxas`);
+    await compile({
       folder: nativeFolder,
       command: [compiler, ...flags, ...codeFor(names), source],
-      output: join(folder, `${basename(source, '.cu')}.fatbin`),
+      output: join(outputFolder, `${unit}.fatbin`),
       dependencies: true,
-    }),
-  );
+      log,
+    });
+    return log;
+  });
 }
 
-/** [kernel, architecture, registers, bytes spilled, bytes of stack] of what `ptxas -v` said. */
+/** Kernel, architecture, registers, bytes spilled and of stack, of what `ptxas -v` said. */
 export function readReport(said) {
   const rows = [];
   let current;
@@ -71,21 +76,10 @@ export function readReport(said) {
   return rows;
 }
 
-async function report({ compiler, names }) {
-  const said = await inParallel(kernelSources(), async (source) => {
-    const command = [compiler, ...flags, '-Xptxas', '-v', ...codeFor(names), source];
-    const result = await execute([...command, '-o', '/dev/null'], nativeFolder);
-    if (result.status !== 0)
-      throw Object.assign(new Error(`${source} failed`), { output: result.said });
-    return result.said;
-  });
-  const rows = readReport(said.join('\n'));
-  const byKernel = Map.groupBy
-    ? Map.groupBy(rows, ({ kernel }) => kernel)
-    : rows.reduce(
-        (map, row) => map.set(row.kernel, [...(map.get(row.kernel) ?? []), row]),
-        new Map(),
-      );
+function report(logs, names) {
+  const rows = readReport(logs.map((log) => readFileSync(log, 'utf8')).join('\n'));
+  const byKernel = new Map();
+  for (const row of rows) byKernel.set(row.kernel, [...(byKernel.get(row.kernel) ?? []), row]);
   for (const [kernel, own] of byKernel) {
     const each = own.map(({ architecture, registers, spilled, stack }) =>
       [`sm_${architecture} ${registers}`, spilled && `spills ${spilled}`, stack && `stack ${stack}`]
@@ -115,10 +109,11 @@ async function main() {
     return 0;
   }
   const names = values.architectures?.split(',') ?? architectures;
+  mkdirSync(logFolder, { recursive: true });
   try {
-    if (values.report) return await report({ compiler, names });
-    const paths = await buildKernels({ compiler, names });
-    console.log(paths.every((path) => existsSync(path)) ? `kernels: ${paths.length} files` : '');
+    const logs = await buildKernels({ compiler, names });
+    if (values.report) return report(logs, names);
+    console.log(`kernels: ${logs.length} files for sm_${names.join(', sm_')}`);
     return 0;
   } catch (error) {
     console.error(error.output ?? '', error.message);

@@ -5,11 +5,13 @@ import { availableParallelism } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 
 /**
- * @param {{ folder: string, command: string[], output: string, dependencies?: boolean, inputs?: string[] }} step
- *   `command` without the output; `dependencies`: the compiler writes a list of what it read beside the output.
+ * @param {{ folder: string, command: string[], output: string, dependencies?: boolean, inputs?: string[], log?: string }} step
+ *   `command` without the output; `dependencies`: the compiler writes a list of what it read beside the output; `log`: a
+ *   file for what it says, which is otherwise printed.
  * @returns {Promise<string>} the output
  */
-export async function compile({ folder, command, output, dependencies = false, inputs = [] }) {
+export async function compile(step) {
+  const { folder, command, output, dependencies = false, inputs = [], log } = step;
   const record = `${output}.command`;
   const list = `${output}.d`;
   const whole = command.join(' ');
@@ -19,7 +21,8 @@ export async function compile({ folder, command, output, dependencies = false, i
   const extra = dependencies ? ['-MMD', '-MF', list] : [];
   const { status, said } = await execute([...command, ...extra, '-o', fresh], folder);
   if (status !== 0) throw Object.assign(new Error(`${whole} failed`), { output: said });
-  if (said.trim() !== '') process.stderr.write(said);
+  if (log !== undefined) writeFileSync(log, said);
+  else if (said.trim() !== '') process.stderr.write(said);
   renameSync(fresh, output);
   writeFileSync(record, whole);
   return output;

@@ -92,6 +92,13 @@ async function listKernels() {
   return (await execute([program], nativeFolder)).said.trim();
 }
 
+/** Runs the script again, with --locked, while no other process builds the emulation. Its exit status. */
+export function lockedBuild(script, options = process.argv.slice(2)) {
+  const run = () =>
+    spawnSync(process.execPath, [script, '--locked', ...options], { stdio: 'inherit' });
+  return withLock(join(buildFolder, 'emulation.lock'), run).status ?? 1;
+}
+
 async function main() {
   const { values } = parseArgs({
     options: {
@@ -105,11 +112,7 @@ async function main() {
     console.error(`The emulation is not built: ${missing}.`);
     return 1;
   }
-  if (!values.locked) {
-    const again = [fileURLToPath(import.meta.url), '--locked', ...process.argv.slice(2)];
-    const run = () => spawnSync(process.execPath, again, { stdio: 'inherit' });
-    return withLock(join(buildFolder, 'emulation.lock'), run).status ?? 1;
-  }
+  if (!values.locked) return lockedBuild(fileURLToPath(import.meta.url));
   try {
     console.log(values.list ? await listKernels() : await buildEmulation(values));
     return 0;

@@ -13,6 +13,7 @@ import {
   compiler,
   emulationObjects,
   hostFlags,
+  lockedBuild,
   missingForEmulation,
   nativeFolder,
 } from './emulation.mjs';
@@ -56,23 +57,27 @@ export async function buildNativeTests({ names = nativeTests(), sanitize } = {})
   return new Map(names.map((name, index) => [name, programs[index]]));
 }
 
-export const runProgram = (path) => execute([path], nativeFolder);
+const thisFile = fileURLToPath(import.meta.url);
 
 async function main() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { sanitize: { type: 'string' } },
+    options: { locked: { type: 'boolean' }, sanitize: { type: 'string' } },
   });
   const missing = missingForEmulation();
   if (missing !== undefined) {
     console.log(`native tests skipped: ${missing}.`);
     return process.env.CI === 'true' ? 1 : 0;
   }
+  const { sanitize } = values;
   const names = positionals.length > 0 ? positionals : nativeTests();
+  // One process builds at a time; the tests run outside of that.
+  if (!values.locked && lockedBuild(thisFile) !== 0) return 1;
   let failures = 0;
   try {
-    for (const [name, program] of await buildNativeTests({ names, ...values })) {
-      const { status, said } = await runProgram(program);
+    for (const [name, program] of await buildNativeTests({ names, sanitize })) {
+      if (values.locked) continue;
+      const { status, said } = await execute([program], nativeFolder);
       console.log(`${name}: ${status === 0 ? 'passed' : 'failed'}`);
       if (said.trim() !== '') console.log(said.trimEnd());
       if (status !== 0) failures++;
@@ -84,4 +89,4 @@ async function main() {
   return failures === 0 ? 0 : 1;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) process.exitCode = await main();
+if (process.argv[1] === thisFile) process.exitCode = await main();

@@ -31,7 +31,7 @@ export function checkOptions(options: CudaBackendOptions): void {
   if (typeof driver !== 'string')
     throw new TypeError(`driver must be the path of a library, got ${typeof driver}.`);
   for (const name of ['matrixUnits', 'sparseColumns'] as const) {
-    const value = options[name] ?? 'auto';
+    const value: unknown = options[name] ?? 'auto';
     if (value !== 'auto' && value !== 'never')
       throw new TypeError(`${name} must be auto or never, got ${String(value)}.`);
   }

@@ -23,7 +23,7 @@ export class CudaStates implements States {
   readonly #states: ReadonlyMap<string, StoredState>;
   readonly #slotBytes: number;
   /** What a change failed with, for the next `read`. */
-  #failure: unknown;
+  #failure: { readonly error: Error } | undefined;
   #disposal: Promise<void> | undefined;
 
   static async create(
@@ -118,7 +118,7 @@ export class CudaStates implements States {
 
   async read(slot: number): Promise<Uint8Array> {
     this.#check(slot);
-    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#failure) throw this.#failure.error;
     const { addon, handle } = this.#engine;
     const snapshot = new Uint8Array(this.#slotBytes);
     const reading = addon.download(handle, snapshot, this.#snapshotParts(slot));
@@ -137,7 +137,7 @@ export class CudaStates implements States {
 
   #queue(change: Promise<unknown>): void {
     this.#engine.guard(change, 'A change of states').catch((error: unknown) => {
-      this.#failure ??= error;
+      this.#failure ??= { error: error instanceof Error ? error : new Error(String(error)) };
     });
   }
 

@@ -212,11 +212,11 @@ describe.skipIf(emulation.missing)(`emulated device ${emulation.missing ?? ''}`,
     await using backend = await createEmulated();
     const { executable } = await open(backend);
     await executable.run({ ...batchOf([1, 2]), candidates: true });
-    expect((await executable.outputRow(0)).length).toBe(96);
+    expect((await executable.outputRow!(0)).length).toBe(96);
     emulate({ FAIL: 'cuGraphLaunch:1' });
     await rejection(executable.run({ ...batchOf([3]), candidates: true }));
     emulate({ FAIL: '' });
-    expect(await rejection(executable.outputRow(0))).toMatchObject({ code: 'BATCH_INVALID' });
+    expect(await rejection(executable.outputRow!(0))).toMatchObject({ code: 'BATCH_INVALID' });
   });
 
   test('more buckets than graphs are kept', async () => {

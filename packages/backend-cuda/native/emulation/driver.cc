@@ -1,4 +1,6 @@
 /**
+ * Over 400 lines because it is every function of driver/cuda.h, in its order.
+ *
  * A CUDA driver without a device: the functions of driver/cuda.h over the emulation's machine, as a library that the addon
  * opens in the place of the real one. Kernels are those compiled into it; what a stream is given is done at once, in the
  * calling thread. The environment chooses, at the time of each call:
