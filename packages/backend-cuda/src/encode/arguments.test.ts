@@ -10,7 +10,7 @@ import { argumentsLayout } from '../kernels/kernel.js';
 import { linearVariants } from '../kernels/linear.js';
 import { placeMatrix, type StoredMatrix } from '../weights/layout.js';
 import { encodeLaunches, type KernelLaunch } from './arguments.js';
-import { addressesFor, base, launches, plan, storedAs } from './plan.fixture.js';
+import { addressesFor, base, launches, plan, storedAs } from '../../test/planned.js';
 import { requireSizes } from './require-sizes.js';
 
 const limits = { tokens: 4, sequences: 2, wanted: 3 };

@@ -9,6 +9,7 @@ import { tinyModel, tinyVersions } from '../../../backend-kit/conformance/tiny-m
 import { smallConfigs } from '../../../program/test/models.js';
 import { type Bucket, rowSizes, tokenSizes } from '../buckets.js';
 import { jobBlocks, linearVariants, scratchOf } from '../kernels/linear.js';
+import { wkv7ScratchBytes } from '../kernels/wkv7-chunk.js';
 import { encodeLaunches } from './arguments.js';
 import type { Buffer, Launch } from './graph.js';
 import type { Plan } from './plan.js';
@@ -19,7 +20,7 @@ import {
   plan,
   type PlanParts,
   storedAs,
-} from './plan.fixture.js';
+} from '../../test/planned.js';
 import { sizeOf } from './resolve.js';
 
 const limits: Limits = { tokens: 300, sequences: 5, wanted: 9 };
@@ -188,6 +189,9 @@ describe('a recurrence', () => {
     expect(alone!.values['longest']).toBe(0xffffffff);
     const planned = plan(program, { limits: own });
     for (const tokens of tokenSizes(own.tokens)) playOnArena(planned, { ...bucket, tokens });
+    const written = planned.nodes.find(({ name }) => name === 'wkv7_64')!.writes;
+    const room = written.find(({ kind }) => kind === 'scratch') as { readonly bytes: number };
+    expect(room.bytes).toBe(wkv7ScratchBytes({ tokens: own.tokens, heads: 16 }));
   });
 });
 

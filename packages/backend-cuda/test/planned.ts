@@ -1,13 +1,13 @@
 /** Programs planned without a device, and what their launches touch. */
 import type { Limits, Program, WeightFormat } from '@rwkv-ts/backend';
 import { sparseWeights } from '@rwkv-ts/program';
-import type { Bucket } from '../buckets.js';
-import type { MatrixFeatures } from '../kernels/linear.js';
-import { formatLayouts, placeMatrix, type StoredMatrix } from '../weights/layout.js';
-import type { KernelLaunch } from './arguments.js';
-import type { Argument, Buffer, Launch, WeightOf } from './graph.js';
-import { launchesFor, type Plan, planProgram } from './plan.js';
-import type { Addresses } from './resolve.js';
+import type { Bucket } from '../src/buckets.js';
+import type { MatrixFeatures } from '../src/kernels/linear.js';
+import { formatLayouts, placeMatrix, type StoredMatrix } from '../src/weights/layout.js';
+import type { KernelLaunch } from '../src/encode/arguments.js';
+import type { Argument, Buffer, Launch, WeightOf } from '../src/encode/graph.js';
+import { launchesFor, type Plan, planProgram } from '../src/encode/plan.js';
+import type { Addresses } from '../src/encode/resolve.js';
 
 /** Where the device is said to have everything. */
 export const base = { arena: 0x7f00_0000_0000, parameters: 0x10_0000, counters: 0x20_0000 };
