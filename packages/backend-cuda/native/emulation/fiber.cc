@@ -2,6 +2,10 @@
 
 #include <cstdint>
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
+
 #if !defined(__x86_64__) && !defined(__aarch64__)
 #error "The emulation's fibers are written for x86-64 and AArch64."
 #endif
@@ -90,6 +94,10 @@ void Fiber::reserve(size_t bytes) {
 }
 
 void Fiber::start(Entry entry, void* argument) {
+#if defined(__SANITIZE_ADDRESS__)
+  // What ran here before never returned, so nobody took back what it had said of its variables.
+  __asan_unpoison_memory_region(stack_.get(), bytes_);
+#endif
   const uintptr_t top = (reinterpret_cast<uintptr_t>(stack_.get()) + bytes_) & ~uintptr_t{15};
   const uintptr_t begin = reinterpret_cast<uintptr_t>(&rwkv_fiber_begin);
 #if defined(__x86_64__)
