@@ -77,21 +77,18 @@ export function scratchOf(variant: LinearVariant, matrix: MatrixShape, rows: num
 }
 
 /** Variants in the order of their `mostRows`, the last of which is Infinity. */
-export function linearVariants({
-  format,
-  layout,
-  features,
-}: LinearOptions): readonly LinearVariant[] {
+export function linearVariants(options: LinearOptions): readonly LinearVariant[] {
+  const { format, layout, features } = options;
   const units = preparedFor(format, features);
   if (layout === 'columns') {
     return [
       ...columnVariants(format),
-      ...(units ? tiles(`${format}_columns`, units) : [tile(`${format}_columns`)]),
+      ...(units ? tiles(options, units) : [tile(`${format}_columns`)]),
     ];
   }
   const isPlain = formatLayouts[format].block === 1;
   const few = isPlain ? vectorVariants(format) : blockVariants(format);
-  return [...few, ...(units ? matrixUnitVariants(format, units) : [tile(format)])];
+  return [...few, ...(units ? matrixUnitVariants(options, units) : [tile(format)])];
 }
 
 const outputTiles = (variant: LinearVariant, { rows, columns }: MatrixShape): number =>
@@ -165,40 +162,66 @@ function blockVariants(format: WeightFormat): LinearVariant[] {
  * Up to 32 rows every block reads all of x, 32 of its rows for 32 of the matrix: beyond, reading x from L2 would take
  * longer than the weights from memory, and tiles read it once for 64 rows of the matrix.
  */
-function matrixUnitVariants(format: WeightFormat, prepare: PreparedForm): LinearVariant[] {
+function matrixUnitVariants(options: LinearOptions, prepare: PreparedForm): LinearVariant[] {
   const few = [8, 16, 32].map((rows) => ({
     mostRows: rows,
-    kernel: kernel(`few_${format}_${rows}`, { threads: 256, rowsPerBlock: rows }),
+    kernel: kernel(`few_${options.format}_${rows}`, { threads: 256, rowsPerBlock: rows }),
     prepare,
     outputsPerBlock: () => (rows === 8 ? 16 : 32),
     splits: whole,
   }));
-  return [...few, ...tiles(format, prepare)];
+  return [...few, ...tiles(options, prepare)];
 }
 
-/** Blocks that keep a device of some 130 multiprocessors reading. */
-const wantedBlocks = 264;
+interface SplitLimits {
+  /** That keep a device of some 130 multiprocessors busy. */
+  readonly blocks: number;
+  /** Tiles of rows that there are. */
+  readonly rowTiles: number;
+  /** Of a tile. */
+  readonly outputs: number;
+  /** Columns of a part, below which its sums cost more than they help. */
+  readonly fewest: number;
+}
 
-/** Parts of a long sum, each of at least 512 columns, where the tiles of one block of rows are too few. */
-const splitsToFill = ({ rows, columns }: MatrixShape): number =>
-  Math.max(
-    1,
-    Math.min(8, Math.floor(wantedBlocks / Math.ceil(rows / 64)), Math.floor(columns / 512)),
-  );
+/** Parts of a long sum, where its tiles are too few. */
+const splitsToFill =
+  ({ blocks, rowTiles, outputs, fewest }: SplitLimits) =>
+  ({ rows, columns }: MatrixShape): number => {
+    const parts = Math.floor(blocks / (rowTiles * Math.ceil(rows / outputs)));
+    return Math.max(1, Math.min(8, parts, Math.floor(columns / fewest)));
+  };
 
 /**
- * Tiles of 64 rows of x and 64 of the matrix: four times as many blocks as with tiles of 128, which need half the reads
- * from shared memory for a product, and are the better ones once there are enough of them. Up to 64 rows the weights are
- * read once, by as many blocks as keep the memory busy.
+ * Tiles of 64 rows of x and 64 of the matrix are four times as many blocks as tiles of 128, which read half as much for a
+ * product and are the better ones once there are enough of them. Up to 64 rows the weights are read once, by as many blocks
+ * as keep the memory busy. Beyond 512 rows tiles of 128 rows and 256 outputs read less yet; they take 96 KiB of shared
+ * memory, which devices have from sm_80 on, and more registers than are left where weights are decoded.
  */
-function tiles(name: string, prepare: PreparedForm): LinearVariant[] {
-  const small = kernel(`mma_${name}_64`, { threads: 128, rowsPerBlock: 64, sharedBytes: 49_152 });
-  const large = kernel(`mma_${name}_128`, { threads: 128, rowsPerBlock: 128, sharedBytes: 49_152 });
-  const common = { prepare, outputsPerBlock: () => 64 } as const;
+function tiles(
+  { format, layout, features }: LinearOptions,
+  prepare: PreparedForm,
+): LinearVariant[] {
+  const name = layout === 'columns' ? `mma_${format}_columns` : `mma_${format}`;
+  const small = kernel(`${name}_64`, { threads: 128, rowsPerBlock: 64, sharedBytes: 49_152 });
+  const large = kernel(`${name}_128`, { threads: 128, rowsPerBlock: 128, sharedBytes: 49_152 });
+  const wide = kernel(`${name}_256`, { threads: 256, rowsPerBlock: 128, sharedBytes: 98_304 });
+  const hasWide = features.tensorCores === 'all' && formatLayouts[format].block === 1;
+  const own = (
+    mostRows: number,
+    of: Kernel,
+    outputsOfTile: number,
+    splits: LinearVariant['splits'] = whole,
+  ) => ({ mostRows, kernel: of, prepare, outputsPerBlock: () => outputsOfTile, splits });
+  const [largest, outputs, blocks] = hasWide
+    ? ([wide, 256, 132] as const)
+    : ([large, 128, 264] as const);
   return [
-    { mostRows: 64, kernel: small, splits: splitsToFill, ...common },
-    { mostRows: 256, kernel: small, splits: whole, ...common },
-    { mostRows: Infinity, kernel: large, prepare, outputsPerBlock: () => 128, splits: whole },
+    own(64, small, 64, splitsToFill({ blocks: 264, rowTiles: 1, outputs: 64, fewest: 512 })),
+    own(256, small, 64),
+    own(512, large, 128, splitsToFill({ blocks: 264, rowTiles: 3, outputs: 128, fewest: 2048 })),
+    own(1024, largest, outputs, splitsToFill({ blocks, rowTiles: 8, outputs, fewest: 4096 })),
+    own(Infinity, largest, outputs),
   ];
 }
 

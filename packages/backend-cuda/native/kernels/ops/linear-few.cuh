@@ -21,6 +21,8 @@ namespace rwkv {
 /** Eight numbers of a row. */
 struct PlainFragment {
   static constexpr unsigned kColumns = 8, kSteps = 4;
+  /** Blocks that a multiprocessor has registers for. */
+  static constexpr unsigned blocks(unsigned) { return 2; }
   Words4 numbers;
 
   DEVICE PlainFragment() {}
@@ -39,6 +41,9 @@ struct PlainFragment {
 template <class Format>
 struct BlockFragment {
   static constexpr unsigned kColumns = 32, kSteps = Format::kBits == 8 ? 1 : 2;
+  static constexpr unsigned blocks(unsigned rows) {
+    return rows == 32 || (rows == 16 && Format::kHighBits == 2) ? 1 : 2;
+  }
   RawBlock<Format> block;
 
   DEVICE BlockFragment() {}
@@ -51,16 +56,11 @@ struct BlockFragment {
 
 constexpr unsigned kFewWarps = 8, kFewThreads = kFewWarps * kWarp;
 
-/** Blocks that a multiprocessor has registers for. */
-template <class Fragment>
-constexpr unsigned fewBlocks(unsigned rows) {
-  return rows == 32 && Fragment::kColumns == 32 ? 1 : 2;
-}
-
 template <class Units, class Fragment, unsigned kRows>
 DEVICE void linearFew(const Step* step, const LinearArguments& arguments) {
   constexpr unsigned kOutputTiles = kRows == 8 ? 1 : 2, kRowTiles = kRows / 8, kOutputs = 16 * kOutputTiles;
-  constexpr unsigned kFlight = Fragment::kSteps > kOutputTiles ? Fragment::kSteps / kOutputTiles : 1;
+  constexpr unsigned kRoom = kRows == 32 ? 4 : kOutputTiles,
+                     kFlight = Fragment::kSteps > kRoom ? Fragment::kSteps / kRoom : 1;
   SHARED float room[kFewWarps][kRows][kOutputs];
   const uint32_t firstRow = blockX() * kRows, rowCount = step->counts[arguments.rows];
   if (firstRow >= rowCount) return;
@@ -140,9 +140,9 @@ DEVICE void linearFew(const Step* step, const LinearArguments& arguments) {
   }
 }
 
-#define LINEAR_FEW_ROWS(name, Units, Fragment, rows)                                                    \
-  KERNEL_BOUNDED(linear_few_##name##_##rows, LinearArguments, kFewThreads, fewBlocks<Fragment>(rows)) { \
-    linearFew<Units, Fragment, rows>(step, arguments);                                                  \
+#define LINEAR_FEW_ROWS(name, Units, Fragment, rows)                                                 \
+  KERNEL_BOUNDED(linear_few_##name##_##rows, LinearArguments, kFewThreads, Fragment::blocks(rows)) { \
+    linearFew<Units, Fragment, rows>(step, arguments);                                               \
   }
 #define LINEAR_FEW(name, Units, Fragment)    \
   LINEAR_FEW_ROWS(name, Units, Fragment, 8)  \

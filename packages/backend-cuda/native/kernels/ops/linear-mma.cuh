@@ -2,19 +2,19 @@
  * Products of many rows of x by matrix units, either layout (linear.cuh). x comes rounded from prepare_f16 or
  * prepare_bf16.
  *
- * A block of four warps, two by two, owns kSize rows of x and as many outputs, 64 or 128; a warp owns a quarter.
- * Sixteen columns of a warp are 8 products of the units for 2 KiB that it reads of shared memory, or 32 for 4 KiB, so
- * that with 128 the units are what takes the time. x is the A of a product, W the B. Both pass through shared memory in
- * slices of kDepth columns, three of which are there or on their way: the slice after next is copied while one is
- * multiplied. Weights in blocks are read into registers meanwhile, and go to shared memory as f16 once the slice before
- * is done.
+ * A block owns a tile: 64 rows of x and 64 outputs, or 128 and 128, with four warps, two by two, or 128 and 256 with
+ * eight. The larger a warp's part, the fewer reads of shared memory for a product of the units: 16 columns are 8
+ * products for 2 KiB (64), or 32 for 4 KiB. The larger a tile, the fewer reads of L2: 32, 64 or 85 operations for a
+ * byte. x is the A of a product, W the B. Both pass through shared memory in slices of kDepth columns, kSlices of which
+ * are there or on their way, while one is multiplied. Weights in blocks are read into registers meanwhile, and go to
+ * shared memory as f16 once the slice before is done.
  *
- * Shared memory, for each slice: x [kSize][kDepth]; W [kSize][kDepth] in rows, [kDepth][kSize] in columns; 16-bit
+ * Shared memory, for each slice: x [kRows][kDepth]; W [kOutputs][kDepth] in rows, [kDepth][kOutputs] in columns; 16-bit
  * numbers. The pieces of 16 bytes of a row are exchanged (swizzled), so that the eight rows which a read takes at once
  * lie in different banks. What does not exist is zero.
  *
- * With `splits` a block does a part of the columns and leaves its sums in `partials` [tiles][splits][32][128 threads];
- * the last to come adds up all parts in their order, so that it does not matter which block that is. Size 64 only.
+ * With `splits` a block does a part of the columns and leaves its sums in `partials` [tiles][splits][sums of a
+ * thread][kThreads]; the last to come adds up all parts in their order, so that it does not matter which block that is.
  */
 #pragma once
 
@@ -23,15 +23,19 @@
 
 namespace rwkv {
 
-template <unsigned size>
+template <unsigned rows, unsigned outputs>
 struct TileShape {
-  static constexpr unsigned kSize = size, kDepth = size == 64 ? 64 : 32, kThreads = 128;
+  static constexpr unsigned kRows = rows, kOutputs = outputs, kDepth = rows == 64 ? 64 : 32;
   /** Rows, and outputs, of a warp; products along either. */
-  static constexpr unsigned kPart = size / 2, kRowTiles = kPart / 16, kOutputTiles = kPart / 8;
-  /** Of one operand. */
-  static constexpr unsigned kSliceBytes = kSize * kDepth * 2;
+  static constexpr unsigned kPart = rows / 2, kRowTiles = kPart / 16, kOutputTiles = kPart / 8;
+  static constexpr unsigned kThreads = 2 * (outputs / kPart) * kWarp;
+  static constexpr unsigned kSlices = outputs == 256 ? 4 : 3;
+  static constexpr unsigned kRowBytes = rows * kDepth * 2, kSliceBytes = kRowBytes + outputs * kDepth * 2;
 };
-constexpr unsigned kSlices = 3;
+using SmallTile = TileShape<64, 64>;
+using LargeTile = TileShape<128, 128>;
+/** For plain weights alone, with 96 KiB of shared memory: from sm_80 on. */
+using WideTile = TileShape<128, 256>;
 
 /** What a thread has of its warp's sums. */
 template <class Shape>
@@ -44,13 +48,13 @@ DEVICE unsigned swizzled(unsigned row, unsigned piece) {
   return (row * pieces + turned) * 16;
 }
 
-/** Rows [first, first + kSize) of 16-bit numbers, columns from `column` on. */
-template <class Shape>
+/** Rows [first, first + rows) of 16-bit numbers, columns from `column` on; those from `count` on do not exist. */
+template <class Shape, unsigned rows>
 DEVICE void copyRows(unsigned char* to, const void* from, size_t stride, uint32_t first, uint32_t count,
                      uint32_t column) {
   constexpr unsigned kPieces = Shape::kDepth / 8;
   UNROLL
-  for (unsigned i = 0; i < Shape::kSize * kPieces / Shape::kThreads; i++) {
+  for (unsigned i = 0; i < rows * kPieces / Shape::kThreads; i++) {
     const unsigned item = threadIndex() + i * Shape::kThreads, row = item / kPieces, piece = item % kPieces;
     const bool exists = first + row < count && column + 8 * piece < stride;
     const uint16_t* at =
@@ -64,7 +68,7 @@ template <class Shape>
 struct RowSlices {
   static constexpr bool kInColumns = false;
   DEVICE void copy(const Matrix& matrix, uint32_t firstOutput, uint32_t column, unsigned char* to) {
-    copyRows<Shape>(to, matrix.quants, matrix.stride, firstOutput, matrix.rows, column);
+    copyRows<Shape, Shape::kOutputs>(to, matrix.quants, matrix.stride, firstOutput, matrix.rows, column);
   }
   DEVICE void read(const Matrix&, uint32_t, uint32_t) {}
   DEVICE void write(unsigned char*) {}
@@ -75,7 +79,7 @@ template <class Shape>
 struct ColumnSlices {
   static constexpr bool kInColumns = true;
   DEVICE void copy(const Matrix& matrix, uint32_t firstOutput, uint32_t column, unsigned char* to) {
-    constexpr unsigned kPieces = Shape::kSize / 8;
+    constexpr unsigned kPieces = Shape::kOutputs / 8;
     UNROLL
     for (unsigned i = 0; i < Shape::kDepth * kPieces / Shape::kThreads; i++) {
       const unsigned item = threadIndex() + i * Shape::kThreads, row = item / kPieces, piece = item % kPieces;
@@ -95,7 +99,7 @@ struct ColumnSlices {
 template <class Shape, class Format>
 struct BlockSlices {
   static constexpr bool kInColumns = false;
-  static constexpr unsigned kHalves = Shape::kDepth / 16, kItems = Shape::kSize * kHalves / Shape::kThreads;
+  static constexpr unsigned kHalves = Shape::kDepth / 16, kItems = Shape::kOutputs * kHalves / Shape::kThreads;
   static constexpr unsigned kPairs = Format::kBits == 8 ? 2 : 1;
   Words2 quants[kItems][kPairs];
   uint32_t highs[kItems][2];
@@ -157,7 +161,7 @@ DEVICE void multiplySlice(const unsigned char* x, const unsigned char* weights, 
       uint32_t read[4];
       if constexpr (inColumns) {
         loadMatricesTransposed(
-            read, weights + swizzled<Shape::kSize / 8>(k + matrix % 2 * 8 + eighth, output / 8 + matrix / 2));
+            read, weights + swizzled<Shape::kOutputs / 8>(k + matrix % 2 * 8 + eighth, output / 8 + matrix / 2));
       } else {
         loadMatrices(read, weights + swizzled<Shape::kDepth / 8>(output + matrix / 2 * 8 + eighth, k / 8 + matrix % 2));
       }
@@ -219,65 +223,64 @@ DEVICE void finishTile(const LinearJob& job, uint32_t firstRow, uint32_t rowCoun
 template <class Units, class Shape, class Slices>
 DEVICE void linearMma(const Step* step, const LinearArguments& arguments) {
   DYNAMIC_SHARED(shared);
-  const uint32_t firstRow = blockX() * Shape::kSize, rowCount = step->counts[arguments.rows];
+  const uint32_t firstRow = blockX() * Shape::kRows, rowCount = step->counts[arguments.rows];
   if (firstRow >= rowCount) return;
   const LinearJob& job = findJob(arguments);
   const Matrix& matrix = job.matrix;
   const uint32_t own = blockY() - job.first_block, tile = own / job.splits, split = own - tile * job.splits;
-  const uint32_t firstOutput = tile * Shape::kSize;
+  const uint32_t firstOutput = tile * Shape::kOutputs;
   const uint32_t all = (matrix.columns + Shape::kDepth - 1) / Shape::kDepth, each = (all + job.splits - 1) / job.splits;
   const uint32_t begin = smaller(split * each, all), end = smaller(begin + each, all);
   const unsigned warpRow = warpIndex() % 2 * Shape::kPart, warpOutput = warpIndex() / 2 * Shape::kPart;
-  const auto sliceOfX = [&](uint32_t slice) { return shared + slice % kSlices * 2 * Shape::kSliceBytes; };
-  const auto sliceOfWeights = [&](uint32_t slice) { return sliceOfX(slice) + Shape::kSliceBytes; };
+  const auto sliceOfX = [&](uint32_t slice) { return shared + slice % Shape::kSlices * Shape::kSliceBytes; };
+  const auto sliceOfWeights = [&](uint32_t slice) { return sliceOfX(slice) + Shape::kRowBytes; };
 
   Slices slices;
   const auto copy = [&](uint32_t slice) {
     if (slice < end) {
-      copyRows<Shape>(sliceOfX(slice), job.prepared.values, job.prepared.stride, firstRow, rowCount,
-                      slice * Shape::kDepth);
+      copyRows<Shape, Shape::kRows>(sliceOfX(slice), job.prepared.values, job.prepared.stride, firstRow, rowCount,
+                                    slice * Shape::kDepth);
       slices.copy(matrix, firstOutput, slice * Shape::kDepth, sliceOfWeights(slice));
     }
     endCopies();
   };
   UNROLL
-  for (uint32_t i = 0; i + 1 < kSlices; i++) copy(begin + i);
+  for (uint32_t i = 0; i + 1 < Shape::kSlices; i++) copy(begin + i);
   if (begin < end) {
     slices.read(matrix, firstOutput, begin * Shape::kDepth);
     slices.write(sliceOfWeights(begin));
   }
   TileSums<Shape> sums = {};
   for (uint32_t slice = begin; slice < end; slice++) {
-    waitForCopies<kSlices - 2>();
+    waitForCopies<Shape::kSlices - 2>();
     blockBarrier();
-    copy(slice + kSlices - 1);
+    copy(slice + Shape::kSlices - 1);
     if (slice + 1 < end) slices.read(matrix, firstOutput, (slice + 1) * Shape::kDepth);
     multiplySlice<Units, Shape, Slices::kInColumns>(sliceOfX(slice), sliceOfWeights(slice), warpRow, warpOutput, sums);
     if (slice + 1 < end) slices.write(sliceOfWeights(slice + 1));
   }
   blockBarrier();
-  if constexpr (Shape::kSize == 64) {
-    const uint32_t tiles = (matrix.rows + Shape::kSize - 1) / Shape::kSize;
-    if (job.splits > 1 && !addSplits<Shape>(job, blockX() * tiles + tile, split, shared, sums)) return;
-  }
+  const uint32_t tiles = (matrix.rows + Shape::kOutputs - 1) / Shape::kOutputs;
+  if (job.splits > 1 && !addSplits<Shape>(job, blockX() * tiles + tile, split, shared, sums)) return;
   finishTile<Units, Shape>(job, firstRow + warpRow, rowCount, firstOutput + warpOutput, shared, sums);
 }
 
-#define LINEAR_MMA(name, size, Units, ...)                                                      \
-  KERNEL_BOUNDED(linear_mma_##name##_##size, LinearArguments, 128, kBlocksOf48K * 128 / size) { \
-    linearMma<Units, TileShape<size>, __VA_ARGS__>(step, arguments);                            \
+#define LINEAR_MMA(name, Shape, blocks, Units, ...)                             \
+  KERNEL_BOUNDED(linear_mma_##name, LinearArguments, Shape::kThreads, blocks) { \
+    linearMma<Units, Shape, __VA_ARGS__>(step, arguments);                      \
   }
-#define LINEAR_MMA_PLAIN(name, Units)                                \
-  LINEAR_MMA(name, 64, Units, RowSlices<TileShape<64>>)              \
-  LINEAR_MMA(name, 128, Units, RowSlices<TileShape<128>>)            \
-  LINEAR_MMA(name##_columns, 64, Units, ColumnSlices<TileShape<64>>) \
-  LINEAR_MMA(name##_columns, 128, Units, ColumnSlices<TileShape<128>>)
-#define LINEAR_MMA_BLOCKS(name, Format)                               \
-  LINEAR_MMA(name, 64, HalfUnits, BlockSlices<TileShape<64>, Format>) \
-  LINEAR_MMA(name, 128, HalfUnits, BlockSlices<TileShape<128>, Format>)
+#define LINEAR_MMA_PLAIN(name, Units, Slices)                                  \
+  LINEAR_MMA(name##_64, SmallTile, 2 * kBlocksOf48K, Units, Slices<SmallTile>) \
+  LINEAR_MMA(name##_128, LargeTile, kBlocksOf48K, Units, Slices<LargeTile>)    \
+  LINEAR_MMA(name##_256, WideTile, 1, Units, Slices<WideTile>)
+#define LINEAR_MMA_BLOCKS(name, Format)                                                         \
+  LINEAR_MMA(name##_64, SmallTile, 2 * kBlocksOf48K, HalfUnits, BlockSlices<SmallTile, Format>) \
+  LINEAR_MMA(name##_128, LargeTile, kBlocksOf48K, HalfUnits, BlockSlices<LargeTile, Format>)
 
-LINEAR_MMA_PLAIN(f16, HalfUnits)
-LINEAR_MMA_PLAIN(bf16, BfloatUnits)
+LINEAR_MMA_PLAIN(f16, HalfUnits, RowSlices)
+LINEAR_MMA_PLAIN(f16_columns, HalfUnits, ColumnSlices)
+LINEAR_MMA_PLAIN(bf16, BfloatUnits, RowSlices)
+LINEAR_MMA_PLAIN(bf16_columns, BfloatUnits, ColumnSlices)
 LINEAR_MMA_BLOCKS(q8_0, Q8_0)
 LINEAR_MMA_BLOCKS(q4_0, Q4_0)
 LINEAR_MMA_BLOCKS(q4_1, Q4_1)
