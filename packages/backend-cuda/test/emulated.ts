@@ -19,7 +19,8 @@ export const emulation: Emulation = build();
 function build(): Emulation {
   const { status, stdout, stderr } = spawnSync(process.execPath, [script], { encoding: 'utf8' });
   if (status === 0) return { driver: stdout.trim(), missing: undefined };
-  if (process.env['CI'] === 'true') throw new Error(stderr);
+  // Elsewhere there is nothing to emulate with.
+  if (process.env['CI'] === 'true' && process.platform === 'linux') throw new Error(stderr);
   return { driver: '', missing: stderr.trim().split('\n')[0]! };
 }
 
