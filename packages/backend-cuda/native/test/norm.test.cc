@@ -20,7 +20,7 @@ void norms(const Case& of, Order order) {
   x.fill([&] { return of.offset + random.normal(); });
   weight.fill([&] { return random.normal(); });
   bias.fill([&] { return random.normal(); });
-  launch("norm", {4, of.groups, 256, 0}, batch.step(),
+  launch("norm", {4, of.groups, 1024, 0}, batch.step(),
          NormArguments{x.read(), out.rows(), weight.shared(), bias.shared(), kTokens, of.part, 1e-5f}, order);
   launch("l2_norm", {4, of.groups, 64, 0}, batch.step(),
          L2NormArguments{x.read(), unit.rows(), kTokens, of.part, 0.5f}, order);

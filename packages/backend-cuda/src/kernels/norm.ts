@@ -6,7 +6,7 @@ const own = { rows: 'count', part: 'count', eps: 'number' } as const;
 export const normKernel = {
   name: 'norm',
   fields: { x: 'rows', out: 'rows', weight: 'rows', bias: 'rows', ...own },
-  threads: 256,
+  threads: 1024,
   sharedBytes: 0,
   rowsPerBlock: 1,
 } as const satisfies Kernel;

@@ -52,12 +52,12 @@ DEVICE Moments blockMoments(const float* x, uint32_t count, float eps, float (&r
   return {mean, 1.0f / squareRoot(variance + eps)};
 }
 
-KERNEL_BOUNDED(norm, NormArguments, 256, 4) {
+KERNEL(norm, NormArguments) {
   SHARED float room[2][kWarp];
   const uint32_t row = blockX(), first = blockY() * arguments.part;
   if (row >= step->counts[arguments.rows]) return;
   const float* x = arguments.x.row(row) + first;
-  const Moments moments = blockMoments<16>(x, arguments.part, arguments.eps, room);
+  const Moments moments = blockMoments<4>(x, arguments.part, arguments.eps, room);
   for (uint32_t i = threadIndex(); i < arguments.part; i += threadCount()) {
     const float normed = (x[i] - moments.mean) * moments.scale;
     arguments.out.row(row)[first + i] = fused(normed, arguments.weight.at[first + i], arguments.bias.at[first + i]);
