@@ -6,22 +6,46 @@ namespace {
 using namespace rwkv;
 using namespace harness;
 
-void wkv7_chunk(const Wkv7Case& of, Order order, uint32_t longest = 16, double bound = 1e-5) {
-  Wkv7Model model(of);
+/** The three launches, with room for a window more than the step has tokens. */
+void run_chunks(Wkv7Model& model, uint32_t longest, Order order) {
+  const Wkv7Case& of = model.of;
   Wkv7Arguments arguments = model.arguments();
-  const auto tokens = static_cast<uint32_t>(model.tokens);
+  const auto tokens = static_cast<uint32_t>(model.tokens), sequences = static_cast<uint32_t>(of.sequences.size());
   const uint32_t windows = (tokens + kChunk - 1) / kChunk;
   Numbers scratch(windows * of.heads, kWkv7Record, 0, kAlignedGuard);
   arguments.longest = longest;
   arguments.scratch = scratch.row(0);
   const Step* step = model.batch.step();
-  // A window more than the step has tokens for.
   launch("wkv7_chunks", {(tokens + 7) / 8 + 2, of.heads, 256, 0}, step, arguments, order);
-  const auto sequences = static_cast<unsigned>(of.sequences.size());
   launch("wkv7_carry", {sequences + 1, kCarryBlocks * of.heads, 128, 0}, step, arguments, order);
   if (of.has_tail) launch("wkv7_finish", {(tokens + 7) / 8 + 1, of.heads, 256, 0}, step, arguments, order);
-  model.expect(bound, longest + 1);
   check(scratch.intact(windows * of.heads), "writes beside the scratch");
+}
+
+void wkv7_chunk(const Wkv7Case& of, Order order, uint32_t longest = 16, double bound = 1e-5) {
+  Wkv7Model model(of);
+  run_chunks(model, longest, order);
+  model.expect(bound, longest + 1);
+}
+
+/** What is not finite in one sequence changes no bit of those that share its windows. */
+void not_finite(const Wkv7Case& of, Order order) {
+  Wkv7Model sound(of), broken(of);
+  const uint32_t bad = 1;
+  float* state = broken.state.row(of.sequences[bad].slot);
+  for (size_t i = 0; i < broken.width * of.size; i += 3) state[i] = i % 2 ? NAN : INFINITY;
+  run_chunks(sound, 16, order);
+  run_chunks(broken, 16, order);
+  for (size_t s = 0; s < of.sequences.size(); s++) {
+    const uint32_t slot = of.sequences[s].slot;
+    const size_t bytes = 4 * sound.width * of.size;
+    const bool same = memcmp(sound.state.row(slot), broken.state.row(slot), bytes) == 0;
+    check(same == (s != bad), "the state of sequence " + std::to_string(s) + " beside one that is not finite");
+    for (uint32_t t = sound.batch.starts[s]; t < sound.batch.starts[s + 1]; t++) {
+      const bool row = memcmp(sound.out.row(t), broken.out.row(t), 4 * sound.width) == 0;
+      check(row == (s != bad), "token " + std::to_string(t) + " beside a sequence that is not finite");
+    }
+  }
 }
 
 }  // namespace
@@ -37,6 +61,7 @@ int main() {
     wkv7_chunk({1, 64, true, true, true, several, 0, 1e-6}, order);
     wkv7_chunk({1, 64, false, false, true, {{2, 130}}, 0.9, 1}, order);
     wkv7_chunk({1, 64, true, true, true, several}, order, 17);
+    not_finite({1, 64, true, true, true, several}, order);
   });
   return harness::finish();
 }
