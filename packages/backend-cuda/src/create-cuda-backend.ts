@@ -27,6 +27,12 @@ import { CudaExecutable } from './executable.js';
 import { kernels as allKernels } from './kernels/all.js';
 import type { MatrixFeatures } from './kernels/linear.js';
 import { findNative, readKernels } from './load-native.js';
+import {
+  checkMeasureOptions,
+  type CudaRates,
+  type MeasureOptions,
+  measureRates,
+} from './measure.js';
 import type { DeviceFacts, NativeAddon, NativeHandle } from './native.js';
 import { checkOptions, type CudaBackendOptions } from './options.js';
 import { CudaStates } from './states.js';
@@ -36,6 +42,15 @@ import { CudaWeights } from './weights/weights.js';
 /** The CUDA backend. */
 export interface CudaBackend extends Backend {
   readonly device: CudaDevice;
+  /** Of the device's memory: what nobody holds, by the driver's account. */
+  freeBytes(): Promise<number>;
+  /**
+   * What the device gives at most, for comparing steps with; it should do nothing else meanwhile. Takes a second and
+   * 512 MiB of its memory, unless told otherwise.
+   * @throws TypeError for options out of range
+   * @throws BackendError `OUT_OF_MEMORY`, `DEVICE_LOST`, `DISPOSED`
+   */
+  measure(options?: MeasureOptions): Promise<CudaRates>;
 }
 
 export interface CudaDevice {
@@ -120,6 +135,18 @@ class DeviceBackend implements CudaBackend {
 
   get bytes(): number {
     return this.#engine.memory.used;
+  }
+
+  async freeBytes(): Promise<number> {
+    this.#handles.requireOpen();
+    const { addon, handle } = this.#engine;
+    return this.#engine.guard(addon.freeBytes(handle), 'A look at the memory');
+  }
+
+  async measure(options: MeasureOptions = {}): Promise<CudaRates> {
+    this.#handles.requireOpen();
+    checkMeasureOptions(options);
+    return measureRates(this.#engine, options);
   }
 
   async upload(

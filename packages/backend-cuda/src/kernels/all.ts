@@ -17,6 +17,7 @@ import { packKernels } from './pack.js';
 import { parameterKernel } from './parameter.js';
 import { prepareKernels } from './prepare.js';
 import { prepare7Kernel } from './prepare7.js';
+import { probeKernel } from './probe.js';
 import { rowMatmulKernel } from './row-matmul.js';
 import { shiftMixKernel } from './shift-mix.js';
 import { topKKernel, topKMergeKernel } from './top-k.js';
@@ -59,6 +60,7 @@ export const kernels: readonly Kernel[] = [
   ...packKernels,
   ...Object.values(prepareKernels),
   ...linearKernels,
+  probeKernel,
 ];
 
 const indices = new Map(kernels.map(({ name }, index) => [name, index]));

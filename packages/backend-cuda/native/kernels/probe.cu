@@ -1,0 +1,2 @@
+/** What a device can do, measured. */
+#include "kernels/ops/probe.cuh"
