@@ -17,10 +17,10 @@
  * writes y to out.
  * wkv6_finish: a warp owns one token of one head: norm and gate. Only where there is a norm or a gate.
  *
- * Cost, in cycles of a multiprocessor per token and head of 64: wkv6_carry takes some 600 a chunk, so 40 a token with
- * four multiprocessors a head; the kernel that walks from token to token takes some 120 on one. Besides there are two
- * more launches, 4 µs, and 50 bytes a channel and token that go to memory and back. On 132 multiprocessors this wins
- * from 96 tokens on with up to 48 heads in all sequences together.
+ * Cost, estimated by counting instructions, in cycles of a multiprocessor per token and head of 64: wkv6_carry takes
+ * some 600 a chunk, so 40 a token with four multiprocessors a head; the kernel that walks from token to token takes
+ * some 120 on one. Besides there are two more launches, 4 µs, and 13 bytes a channel and token that are written and
+ * read back. On 132 multiprocessors this wins from 96 tokens on with up to 48 heads in all sequences together.
  * Limits: heads of 64; `longest` at least 16; scratch of [windows, heads, kWkv6Record] numbers, at a multiple of 16
  * bytes.
  */

@@ -18,12 +18,12 @@
  * out.
  * wkv7_finish: a warp owns one token of one head: norm, bonus and gate. Only where there is a norm.
  *
- * Cost, in cycles of a multiprocessor per token and head of 64: wkv7_carry takes some 1,100 a chunk, so 65 a token
- * with four multiprocessors a head, and wkv7_chunks 5,000 multiplications a token, so 40, but all chunks side by side;
- * the kernel that walks from token to token takes some 230 on one. Besides there are two more launches, 4 µs, and 120
- * bytes a channel and token that go to memory and back. On 132 multiprocessors this wins from 64 tokens on with up to
- * 48 heads in all sequences together; beyond, multiplications and memory are the limit either way, and there are fewer
- * of both the other way.
+ * Cost, estimated by counting instructions, in cycles of a multiprocessor per token and head of 64: wkv7_carry takes
+ * some 1,100 a chunk, so 65 a token with four multiprocessors a head, and wkv7_chunks 5,000 multiplications a token,
+ * so 40, but all chunks side by side; the kernel that walks from token to token takes some 230 on one. Besides there
+ * are two more launches, 4 µs, and 29 bytes a channel and token that are written and read back. On 132 multiprocessors
+ * this wins from 64 tokens on with up to 48 heads in all sequences together; beyond, multiplications and memory are
+ * the limit either way, and there are fewer of both the other way.
  * Limits: heads of 64; `longest` at least 16; scratch of [windows, heads, kWkv7Record] numbers, at a multiple of 16
  * bytes.
  */
