@@ -22,7 +22,7 @@ namespace rwkv {
 struct PlainFragment {
   static constexpr unsigned kColumns = 8, kSteps = 4;
   /** Blocks that a multiprocessor has registers for. */
-  static constexpr unsigned blocks(unsigned) { return 2; }
+  static constexpr unsigned blocks(unsigned rows) { return rows == 32 ? 1 : 2; }
   Words4 numbers;
 
   DEVICE PlainFragment() {}
@@ -59,8 +59,7 @@ constexpr unsigned kFewWarps = 8, kFewThreads = kFewWarps * kWarp;
 template <class Units, class Fragment, unsigned kRows>
 DEVICE void linearFew(const Step* step, const LinearArguments& arguments) {
   constexpr unsigned kOutputTiles = kRows == 8 ? 1 : 2, kRowTiles = kRows / 8, kOutputs = 16 * kOutputTiles;
-  constexpr unsigned kRoom = kRows == 32 ? 4 : kOutputTiles,
-                     kFlight = Fragment::kSteps > kRoom ? Fragment::kSteps / kRoom : 1;
+  constexpr unsigned kFlight = Fragment::kSteps > kOutputTiles ? Fragment::kSteps / kOutputTiles : 1;
   SHARED float room[kFewWarps][kRows][kOutputs];
   const uint32_t firstRow = blockX() * kRows, rowCount = step->counts[arguments.rows];
   if (firstRow >= rowCount) return;

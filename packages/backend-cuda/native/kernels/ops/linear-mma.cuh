@@ -13,8 +13,9 @@
  * numbers. The pieces of 16 bytes of a row are exchanged (swizzled), so that the eight rows which a read takes at once
  * lie in different banks. What does not exist is zero.
  *
- * With `splits` a block does a part of the columns and leaves its sums in `partials` [tiles][splits][sums of a
- * thread][kThreads]; the last to come adds up all parts in their order, so that it does not matter which block that is.
+ * With `splits` a block does a part of the columns and leaves its sums in `partials`
+ * [tiles][splits][kRows][kOutputs]; the last to come adds up all parts in their order, so that it does not matter which
+ * block that is.
  */
 #pragma once
 
@@ -178,43 +179,25 @@ DEVICE void multiplySlice(const unsigned char* x, const unsigned char* weights, 
   }
 }
 
-/** Leaves this block's sums; true in the last block to do so, which has them all then. */
-template <class Shape>
-DEVICE bool addSplits(const LinearJob& job, uint32_t tile, uint32_t split, unsigned char* shared,
-                      TileSums<Shape>& sums) {
-  constexpr unsigned kOfRow = Shape::kOutputTiles * 4, kSums = Shape::kRowTiles * kOfRow;
-  float* partials = job.partials + size_t{tile} * job.splits * kSums * Shape::kThreads + threadIndex();
-  UNROLL
-  for (unsigned i = 0; i < kSums; i++)
-    partials[(size_t{split} * kSums + i) * Shape::kThreads] = sums[i / kOfRow][i / 4 % Shape::kOutputTiles][i % 4];
-  if (!isLastSplit(job, tile, reinterpret_cast<uint32_t*>(shared))) return false;
-  UNROLL
-  for (unsigned i = 0; i < kSums; i++) sums[i / kOfRow][i / 4 % Shape::kOutputTiles][i % 4] = 0;
-  for (uint32_t s = 0; s < job.splits; s++) {
-    UNROLL
-    for (unsigned i = 0; i < kSums; i++)
-      sums[i / kOfRow][i / 4 % Shape::kOutputTiles][i % 4] +=
-          loadFresh(partials + (size_t{s} * kSums + i) * Shape::kThreads);
-  }
-  return true;
-}
-
-/** A warp's results, 16 rows at a time through shared memory, so that its lanes are neighbouring outputs. */
-template <class Units, class Shape>
-DEVICE void finishTile(const LinearJob& job, uint32_t firstRow, uint32_t rowCount, uint32_t firstOutput,
-                       unsigned char* shared, const TileSums<Shape>& sums) {
+/**
+ * Gives `take` each sum of the tile with its row and output in the tile: 16 rows of a warp at a time go through shared
+ * memory, so that its lanes are neighbouring outputs.
+ */
+template <class Shape, class Take>
+DEVICE void forEachSum(const TileSums<Shape>& sums, unsigned char* shared, unsigned warpRow, unsigned warpOutput,
+                       const Take& take) {
   float (&room)[16][Shape::kPart + 1] = reinterpret_cast<float (*)[16][Shape::kPart + 1]>(shared)[warpIndex()];
   const unsigned g = laneIndex() / 4, t = laneIndex() % 4;
   UNROLL
   for (unsigned m = 0; m < Shape::kRowTiles; m++) {
     UNROLL
-    for (unsigned i = 0; i < 4 * Shape::kOutputTiles; i++)
+    for (unsigned i = 0; i < 4 * Shape::kOutputTiles; i++) {
       room[g + i % 4 / 2 * 8][i / 4 * 8 + 2 * t + i % 2] = sums[m][i / 4][i % 4];
+    }
     warpBarrier();
-    for (uint32_t i = laneIndex(); i < 16 * Shape::kPart; i += kWarp) {
-      const uint32_t r = i / Shape::kPart, o = i % Shape::kPart, row = firstRow + 16 * m + r;
-      if (row >= rowCount || firstOutput + o >= job.matrix.rows) continue;
-      finishOutput(job, row, firstOutput + o, room[r][o] * Units::scale(job.prepared, row));
+    for (unsigned i = laneIndex(); i < 16 * Shape::kPart; i += kWarp) {
+      const unsigned row = i / Shape::kPart, output = i % Shape::kPart;
+      take(warpRow + 16 * m + row, warpOutput + output, room[row][output]);
     }
     warpBarrier();
   }
@@ -260,9 +243,24 @@ DEVICE void linearMma(const Step* step, const LinearArguments& arguments) {
     if (slice + 1 < end) slices.write(sliceOfWeights(slice + 1));
   }
   blockBarrier();
-  const uint32_t tiles = (matrix.rows + Shape::kOutputs - 1) / Shape::kOutputs;
-  if (job.splits > 1 && !addSplits<Shape>(job, blockX() * tiles + tile, split, shared, sums)) return;
-  finishTile<Units, Shape>(job, firstRow + warpRow, rowCount, firstOutput + warpOutput, shared, sums);
+  const auto finish = [&](unsigned row, unsigned output, float sum) {
+    const uint32_t r = firstRow + row, o = firstOutput + output;
+    if (r < rowCount && o < matrix.rows) finishOutput(job, r, o, sum * Units::scale(job.prepared, r));
+  };
+  if (job.splits == 1) return forEachSum<Shape>(sums, shared, warpRow, warpOutput, finish);
+
+  constexpr size_t kTile = Shape::kRows * Shape::kOutputs;
+  const uint32_t place = blockX() * ((matrix.rows + Shape::kOutputs - 1) / Shape::kOutputs) + tile;
+  float* partials = job.partials + size_t{place} * job.splits * kTile;
+  forEachSum<Shape>(sums, shared, warpRow, warpOutput, [&](unsigned row, unsigned output, float sum) {
+    partials[split * kTile + row * Shape::kOutputs + output] = sum;
+  });
+  if (!isLastSplit(job, place, reinterpret_cast<uint32_t*>(shared))) return;
+  for (unsigned i = threadIndex(); i < kTile; i += Shape::kThreads) {
+    float sum = 0;
+    for (uint32_t s = 0; s < job.splits; s++) sum += loadFresh(partials + s * kTile + i);
+    finish(i / Shape::kOutputs, i % Shape::kOutputs, sum);
+  }
 }
 
 #define LINEAR_MMA(name, Shape, blocks, Units, ...)                             \
