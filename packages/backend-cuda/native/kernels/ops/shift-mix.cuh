@@ -55,12 +55,14 @@ DEVICE ShiftMixColumn shiftMixColumn(const ShiftMixArguments& arguments, uint32_
 KERNEL_BOUNDED(shift_mix, ShiftMixArguments, 512, 2) {
   SHARED float room[2][kWarp];
   const uint32_t t = blockX(), width = arguments.width;
-  if (t >= step->counts[kTokens]) return;
+  // What does not depend on each other is read together, as each load takes hundreds of cycles.
+  const uint32_t tokens = step->counts[kTokens], firstAt = step->firstAt, lastAt = step->lastAt;
+  if (t >= tokens) return;
+  const uint32_t first = step->words()[firstAt + t], last = step->words()[lastAt + t];
   const uint32_t begin = blockY() * arguments.part;
   const uint32_t end = begin + arguments.part < width ? begin + arguments.part : width;
   ShiftMixColumn column = shiftMixColumn(arguments, begin + threadIndex(), begin + threadIndex() < end);
-  const uint32_t first = step->first(t);
-  const uint32_t other = first ? step->last(t) : t - 1;
+  const uint32_t other = first ? last : t - 1;
   const float* x = arguments.x.row(t);
   const float* xOther = arguments.x.row(other);
   Moments moments = {0, 1}, momentsOther = {0, 1};

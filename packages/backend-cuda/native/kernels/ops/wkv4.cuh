@@ -10,7 +10,7 @@
  */
 #pragma once
 
-#include "kernels/step.h"
+#include "kernels/sequences.cuh"
 
 namespace rwkv {
 
@@ -40,10 +40,11 @@ DEVICE Wkv4Inputs wkv4Inputs(const Wkv4Arguments& arguments, uint32_t t, uint32_
 }
 
 KERNEL_BOUNDED(wkv4, Wkv4Arguments, 32, 16) {
-  const uint32_t sequence = blockX(), c = blockY() * threadCount() + threadIndex(), width = arguments.width;
-  if (sequence >= step->counts[kSequences] || c >= width) return;
-  const uint32_t begin = step->start(sequence), end = step->start(sequence + 1);
-  float* state = arguments.state + static_cast<size_t>(step->slot(sequence)) * 3 * width + c;
+  const uint32_t c = blockY() * threadCount() + threadIndex(), width = arguments.width;
+  const SequenceTokens sequence = sequenceTokens(step, blockX());
+  if (sequence.count == 0 || c >= width) return;
+  const uint32_t begin = sequence.first, end = begin + sequence.count;
+  float* state = arguments.state + static_cast<size_t>(sequence.slot) * 3 * width + c;
   float a = state[0], b = state[width], p = state[2 * width];
   const float decay = arguments.decay.at[c], first = arguments.first.at[c];
   Wkv4Inputs next = wkv4Inputs(arguments, begin, end, c);

@@ -29,6 +29,7 @@
 #include "kernels/ops/wkv-chunks.cuh"
 #include "kernels/ops/wkv6-tokens.cuh"
 #include "kernels/quads.cuh"
+#include "kernels/sequences.cuh"
 
 namespace rwkv {
 
@@ -262,13 +263,13 @@ DEVICE void wkv6Carry(Quad (&s)[2], const Wkv6CarryRoom& room, uint32_t column, 
 
 KERNEL_BOUNDED(wkv6_carry, Wkv6Arguments, 128, 4) {
   SHARED Words4 numbers[2 * Wkv6CarryRoom::kNumbers / 4];
-  const uint32_t sequence = blockX(), head = blockY() / kCarry6Blocks;
+  const uint32_t head = blockY() / kCarry6Blocks;
   const uint32_t firstColumn = blockY() % kCarry6Blocks * kCarry6Columns, channel = head * kWkv6Size + firstColumn;
-  if (sequence >= step->counts[kSequences]) return;
-  const uint32_t first = step->start(sequence), end = step->start(sequence + 1);
-  if (end - first <= arguments.longest) return;
+  const SequenceTokens sequence = sequenceTokens(step, blockX());
+  if (sequence.count == 0 || sequence.count <= arguments.longest) return;
+  const uint32_t first = sequence.first, end = first + sequence.count;
   const uint32_t column = 2 * (threadIndex() / 16), row = 4 * (threadIndex() % 16);
-  const size_t place = static_cast<size_t>(step->slot(sequence)) * (blocksY() / kCarry6Blocks) + head;
+  const size_t place = static_cast<size_t>(sequence.slot) * (blocksY() / kCarry6Blocks) + head;
   float* state = arguments.state + (place * kWkv6Size + row) * kWkv6Size + firstColumn + column;
   Quad s[2];
   UNROLL

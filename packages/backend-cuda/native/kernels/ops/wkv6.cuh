@@ -15,6 +15,7 @@
 
 #include "kernels/ops/wkv6-tokens.cuh"
 #include "kernels/quads.cuh"
+#include "kernels/sequences.cuh"
 
 namespace rwkv {
 
@@ -71,14 +72,10 @@ DEVICE void wkv6Compute(float* state, uint32_t count, float* rooms) {
   UNROLL
   for (uint32_t i = 0; i < 8; i++) s[i] = quadStreaming(state + (row + i) * kSize + column);
   blockBarrier();
-  for (uint32_t begin = 0; begin < count; begin += Shape::kTokens) {
-    const Wkv6Room room{rooms + begin / Shape::kTokens % 2 * Shape::kRoom, Shape::kTokens, kSize, Shape::kParts};
-    const uint32_t left = count - begin;
-    for (uint32_t q = 0; q < Shape::kTokens; q++) {
-      if (q >= left) break;
-      wkv6Token(s, room, q, row, column, part);
-    }
-    blockBarrier();
+  for (uint32_t t = 0; t < count; t++) {
+    const Wkv6Room room{rooms + t / Shape::kTokens % 2 * Shape::kRoom, Shape::kTokens, kSize, Shape::kParts};
+    wkv6Token(s, room, t % Shape::kTokens, row, column, part);
+    if (t % Shape::kTokens == Shape::kTokens - 1 || t + 1 == count) blockBarrier();
   }
   UNROLL
   for (uint32_t i = 0; i < 8; i++) writeQuad(state + (row + i) * kSize + column, s[i]);
@@ -117,16 +114,15 @@ template <uint32_t kSize>
 DEVICE void wkv6Head(const Step* step, const Wkv6Arguments& arguments) {
   using Shape = Wkv6Shape<kSize>;
   SHARED Words4 rooms[2 * Shape::kRoom / 4];
-  const uint32_t sequence = blockX(), head = blockY();
-  if (sequence >= step->counts[kSequences]) return;
-  const uint32_t first = step->start(sequence), count = step->start(sequence + 1) - first;
-  if (count > arguments.longest) return;
+  const uint32_t head = blockY();
+  const SequenceTokens own = sequenceTokens(step, blockX());
+  if (own.count == 0 || own.count > arguments.longest) return;
   float* numbers = reinterpret_cast<float*>(rooms);
   if (threadIndex() < Shape::kComputing) {
-    const size_t place = static_cast<size_t>(step->slot(sequence)) * blocksY() + head;
-    wkv6Compute<kSize>(arguments.state + place * kSize * kSize, count, numbers);
+    const size_t place = static_cast<size_t>(own.slot) * blocksY() + head;
+    wkv6Compute<kSize>(arguments.state + place * kSize * kSize, own.count, numbers);
   } else {
-    wkv6Help<kSize>(arguments, first, count, head * kSize, numbers);
+    wkv6Help<kSize>(arguments, own.first, own.count, head * kSize, numbers);
   }
 }
 
@@ -163,22 +159,21 @@ DEVICE void wkv6Column(float* state, const Wkv6Room& room, uint32_t count, uint3
 
 KERNEL_BOUNDED(wkv6_any, Wkv6Arguments, 256, 1) {
   DYNAMIC_SHARED(bytes);
-  const uint32_t sequence = blockX(), head = blockY(), size = arguments.size, start = head * size;
-  if (sequence >= step->counts[kSequences]) return;
-  const uint32_t first = step->start(sequence), count = step->start(sequence + 1) - first;
-  if (count > arguments.longest) return;
+  const uint32_t head = blockY(), size = arguments.size, start = head * size;
+  const SequenceTokens own = sequenceTokens(step, blockX());
+  if (own.count == 0 || own.count > arguments.longest) return;
   const Wkv6Room room{reinterpret_cast<float*>(bytes), kWkv6Few, size, 1};
-  const size_t place = static_cast<size_t>(step->slot(sequence)) * blocksY() + head;
+  const size_t place = static_cast<size_t>(own.slot) * blocksY() + head;
   float* state = arguments.state + place * size * size;
-  for (uint32_t begin = 0; begin < count; begin += kWkv6Few) {
-    const uint32_t few = count - begin < kWkv6Few ? count - begin : kWkv6Few, q = warpIndex();
+  for (uint32_t begin = 0; begin < own.count; begin += kWkv6Few) {
+    const uint32_t left = own.count - begin, few = left < kWkv6Few ? left : kWkv6Few, q = warpIndex();
     if (q < few) {
-      wkv6Stage<8>(wkv6Inputs<8>(arguments, first + begin + q, start, size), arguments, start, room, q);
+      wkv6Stage<8>(wkv6Inputs<8>(arguments, own.first + begin + q, start, size), arguments, start, room, q);
     }
     blockBarrier();
     for (uint32_t column = threadIndex(); column < size; column += threadCount()) wkv6Column(state, room, few, column);
     blockBarrier();
-    if (q < few) wkv6Finish<8>(arguments, first + begin + q, start, room, q);
+    if (q < few) wkv6Finish<8>(arguments, own.first + begin + q, start, room, q);
     warpBarrier();
   }
 }

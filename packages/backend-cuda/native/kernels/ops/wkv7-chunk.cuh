@@ -32,6 +32,7 @@
 #include "kernels/ops/wkv-chunks.cuh"
 #include "kernels/ops/wkv7-tokens.cuh"
 #include "kernels/quads.cuh"
+#include "kernels/sequences.cuh"
 
 namespace rwkv {
 
@@ -332,12 +333,12 @@ DEVICE void wkv7Carry(Quad (&s)[2], const Wkv7CarryRoom& room, uint32_t pair, ui
 
 KERNEL_BOUNDED(wkv7_carry, Wkv7Arguments, 128, 4) {
   SHARED Words4 numbers[2 * Wkv7CarryRoom::kNumbers / 4];
-  const uint32_t sequence = blockX(), head = blockY() / kCarryBlocks, firstRow = blockY() % kCarryBlocks * kCarryRows;
-  if (sequence >= step->counts[kSequences]) return;
-  const uint32_t first = step->start(sequence), end = step->start(sequence + 1);
-  if (end - first <= arguments.longest) return;
+  const uint32_t head = blockY() / kCarryBlocks, firstRow = blockY() % kCarryBlocks * kCarryRows;
+  const SequenceTokens sequence = sequenceTokens(step, blockX());
+  if (sequence.count == 0 || sequence.count <= arguments.longest) return;
+  const uint32_t first = sequence.first, end = first + sequence.count;
   const uint32_t pair = threadIndex() / 16, column = 4 * (threadIndex() % 16);
-  const size_t place = static_cast<size_t>(step->slot(sequence)) * (blocksY() / kCarryBlocks) + head;
+  const size_t place = static_cast<size_t>(sequence.slot) * (blocksY() / kCarryBlocks) + head;
   float* state = arguments.state + (place * kWkv7Size + firstRow + 2 * pair) * kWkv7Size + column;
   Quad s[2] = {quadAt(state), quadAt(state + kWkv7Size)};
   const uint32_t windows = (end + kChunk - 1) / kChunk;

@@ -17,6 +17,7 @@
 
 #include "kernels/ops/wkv7-tokens.cuh"
 #include "kernels/quads.cuh"
+#include "kernels/sequences.cuh"
 
 namespace rwkv {
 
@@ -114,14 +115,10 @@ DEVICE void wkv7Compute(float* state, uint32_t count, float* rooms) {
     tile.s[i / 2][i % 2] = quadStreaming(state + (row + i / 2) * kSize + i % 2 * kSize / 2 + columns);
   }
   blockBarrier();
-  for (uint32_t begin = 0; begin < count; begin += Shape::kTokens) {
-    const Wkv7Room room{rooms + begin / Shape::kTokens % 2 * Shape::kRoom, Shape::kTokens, kSize};
-    const uint32_t left = count - begin;
-    for (uint32_t q = 0; q < Shape::kTokens; q++) {
-      if (q >= left) break;
-      wkv7Token<kSize>(tile, room, q, columns, row);
-    }
-    blockBarrier();
+  for (uint32_t t = 0; t < count; t++) {
+    const Wkv7Room room{rooms + t / Shape::kTokens % 2 * Shape::kRoom, Shape::kTokens, kSize};
+    wkv7Token<kSize>(tile, room, t % Shape::kTokens, columns, row);
+    if (t % Shape::kTokens == Shape::kTokens - 1 || t + 1 == count) blockBarrier();
   }
   UNROLL
   for (uint32_t i = 0; i < 8; i++) {
@@ -162,21 +159,20 @@ template <uint32_t kSize>
 DEVICE void wkv7Head(const Step* step, const Wkv7Arguments& arguments) {
   using Shape = Wkv7Shape<kSize>;
   SHARED Words4 rooms[2 * Shape::kRoom / 4];
-  const uint32_t sequence = blockX(), head = blockY();
-  if (sequence >= step->counts[kSequences]) return;
-  const uint32_t first = step->start(sequence), count = step->start(sequence + 1) - first;
-  if (count > arguments.longest) return;
+  const uint32_t head = blockY();
+  const SequenceTokens own = sequenceTokens(step, blockX());
+  if (own.count == 0 || own.count > arguments.longest) return;
   float* numbers = reinterpret_cast<float*>(rooms);
   if (threadIndex() < Shape::kComputing) {
-    const size_t place = static_cast<size_t>(step->slot(sequence)) * blocksY() + head;
-    wkv7Compute<kSize>(arguments.state + place * kSize * kSize, count, numbers);
+    const size_t place = static_cast<size_t>(own.slot) * blocksY() + head;
+    wkv7Compute<kSize>(arguments.state + place * kSize * kSize, own.count, numbers);
   } else {
-    wkv7Help<kSize>(arguments, first, count, head * kSize, numbers);
+    wkv7Help<kSize>(arguments, own.first, own.count, head * kSize, numbers);
   }
 }
 
 KERNEL_BOUNDED(wkv7_32, Wkv7Arguments, 96, 5) { wkv7Head<32>(step, arguments); }
-KERNEL_BOUNDED(wkv7_64, Wkv7Arguments, 256, 2) { wkv7Head<64>(step, arguments); }
+KERNEL_BOUNDED(wkv7_64, Wkv7Arguments, 256, 3) { wkv7Head<64>(step, arguments); }
 KERNEL_BOUNDED(wkv7_128, Wkv7Arguments, 640, 1) { wkv7Head<128>(step, arguments); }
 
 constexpr uint32_t kWkv7Few = 4;
@@ -223,22 +219,21 @@ DEVICE void wkv7Row(float* state, const Wkv7Room& room, uint32_t count, uint32_t
 
 KERNEL_BOUNDED(wkv7_any, Wkv7Arguments, 256, 1) {
   DYNAMIC_SHARED(bytes);
-  const uint32_t sequence = blockX(), head = blockY(), size = arguments.size, start = head * size;
-  if (sequence >= step->counts[kSequences]) return;
-  const uint32_t first = step->start(sequence), count = step->start(sequence + 1) - first;
-  if (count > arguments.longest) return;
+  const uint32_t head = blockY(), size = arguments.size, start = head * size;
+  const SequenceTokens own = sequenceTokens(step, blockX());
+  if (own.count == 0 || own.count > arguments.longest) return;
   const Wkv7Room room{reinterpret_cast<float*>(bytes), kWkv7Few, size};
-  const size_t place = static_cast<size_t>(step->slot(sequence)) * blocksY() + head;
+  const size_t place = static_cast<size_t>(own.slot) * blocksY() + head;
   float* state = arguments.state + place * size * size;
-  for (uint32_t begin = 0; begin < count; begin += kWkv7Few) {
-    const uint32_t few = count - begin < kWkv7Few ? count - begin : kWkv7Few, q = warpIndex();
+  for (uint32_t begin = 0; begin < own.count; begin += kWkv7Few) {
+    const uint32_t left = own.count - begin, few = left < kWkv7Few ? left : kWkv7Few, q = warpIndex();
     if (q < few) {
-      wkv7Stage<8>(wkv7Inputs<8>(arguments, first + begin + q, start, size), arguments, start, room, q);
+      wkv7Stage<8>(wkv7Inputs<8>(arguments, own.first + begin + q, start, size), arguments, start, room, q);
     }
     blockBarrier();
     for (uint32_t row = warpIndex(); row < size; row += threadCount() / kWarp) wkv7Row(state, room, few, row);
     blockBarrier();
-    if (q < few) wkv7Finish<8>(arguments, first + begin + q, start, room, q);
+    if (q < few) wkv7Finish<8>(arguments, own.first + begin + q, start, room, q);
     warpBarrier();
   }
 }
