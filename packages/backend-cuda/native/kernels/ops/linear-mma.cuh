@@ -180,24 +180,25 @@ DEVICE void multiplySlice(const unsigned char* x, const unsigned char* weights, 
 }
 
 /**
- * Gives `take` each sum of the tile with its row and output in the tile: 16 rows of a warp at a time go through shared
+ * Gives `take` each sum of the tile with its row and output in the tile: 32 rows of a warp at a time go through shared
  * memory, so that its lanes are neighbouring outputs.
  */
 template <class Shape, class Take>
 DEVICE void forEachSum(const TileSums<Shape>& sums, unsigned char* shared, unsigned warpRow, unsigned warpOutput,
                        const Take& take) {
-  float (&room)[16][Shape::kPart + 1] = reinterpret_cast<float (*)[16][Shape::kPart + 1]>(shared)[warpIndex()];
+  float (&room)[32][Shape::kPart + 1] = reinterpret_cast<float (*)[32][Shape::kPart + 1]>(shared)[warpIndex()];
   const unsigned g = laneIndex() / 4, t = laneIndex() % 4;
   UNROLL
-  for (unsigned m = 0; m < Shape::kRowTiles; m++) {
+  for (unsigned pass = 0; pass < Shape::kRowTiles / 2; pass++) {
     UNROLL
-    for (unsigned i = 0; i < 4 * Shape::kOutputTiles; i++) {
-      room[g + i % 4 / 2 * 8][i / 4 * 8 + 2 * t + i % 2] = sums[m][i / 4][i % 4];
+    for (unsigned i = 0; i < 8 * Shape::kOutputTiles; i++) {
+      const unsigned m = i / (4 * Shape::kOutputTiles), n = i / 4 % Shape::kOutputTiles;
+      room[16 * m + g + i % 4 / 2 * 8][8 * n + 2 * t + i % 2] = sums[2 * pass + m][n][i % 4];
     }
     warpBarrier();
-    for (unsigned i = laneIndex(); i < 16 * Shape::kPart; i += kWarp) {
+    for (unsigned i = laneIndex(); i < 32 * Shape::kPart; i += kWarp) {
       const unsigned row = i / Shape::kPart, output = i % Shape::kPart;
-      take(warpRow + 16 * m + row, warpOutput + output, room[row][output]);
+      take(warpRow + 32 * pass + row, warpOutput + output, room[row][output]);
     }
     warpBarrier();
   }
@@ -247,15 +248,14 @@ DEVICE void linearMma(const Step* step, const LinearArguments& arguments) {
     const uint32_t r = firstRow + row, o = firstOutput + output;
     if (r < rowCount && o < matrix.rows) finishOutput(job, r, o, sum * Units::scale(job.prepared, r));
   };
-  if (job.splits == 1) return forEachSum<Shape>(sums, shared, warpRow, warpOutput, finish);
-
   constexpr size_t kTile = Shape::kRows * Shape::kOutputs;
   const uint32_t place = blockX() * ((matrix.rows + Shape::kOutputs - 1) / Shape::kOutputs) + tile;
   float* partials = job.partials + size_t{place} * job.splits * kTile;
   forEachSum<Shape>(sums, shared, warpRow, warpOutput, [&](unsigned row, unsigned output, float sum) {
-    partials[split * kTile + row * Shape::kOutputs + output] = sum;
+    if (job.splits == 1) finish(row, output, sum);
+    else partials[split * kTile + row * Shape::kOutputs + output] = sum;
   });
-  if (!isLastSplit(job, place, reinterpret_cast<uint32_t*>(shared))) return;
+  if (job.splits == 1 || !isLastSplit(job, place, reinterpret_cast<uint32_t*>(shared))) return;
   for (unsigned i = threadIndex(); i < kTile; i += Shape::kThreads) {
     float sum = 0;
     for (uint32_t s = 0; s < job.splits; s++) sum += loadFresh(partials + s * kTile + i);
