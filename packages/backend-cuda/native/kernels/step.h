@@ -1,6 +1,7 @@
 /**
- * The batch of a step as kernels read it: `src/header.ts` writes it, one copy brings it to the device. Rows that a launch
- * has threads for but the step does not have are left alone, so that one captured graph serves all steps of a bucket.
+ * The batch of a step as kernels read it: `writeStepHeader` of @rwkv-ts/program writes it, one copy brings it to the
+ * device. Rows that a launch has threads for but the step does not have are left alone, so that one captured graph
+ * serves all steps of a bucket.
  */
 #pragma once
 
@@ -41,7 +42,7 @@ struct Step {
     return reinterpret_cast<const float*>(words() + vectorsAt) + static_cast<size_t>(index) * width;
   }
 };
-static_assert(sizeof(Step) == 64, "src/header.ts writes 16 words before the lists");
+static_assert(sizeof(Step) == 64, "writeStepHeader writes 16 words before the lists");
 
 /**
  * Rows of numbers: row r begins at `at + r · stride`. A stride of 0 is a parameter that every row shares; `at` null is

@@ -18,14 +18,6 @@ export function weightUses({ ops }: Program): Map<string, Set<WeightUse>> {
   return uses;
 }
 
-/** Names of the weights that are embedding tables and nothing else: they need no memory of the device. */
-export function hostTables(program: Program): Set<string> {
-  const tables = [...weightUses(program)].filter(
-    ([, uses]) => uses.has('table') && uses.size === 1,
-  );
-  return new Set(tables.map(([name]) => name));
-}
-
 function matricesOf(op: Op): string[] {
   switch (op.kind) {
     case 'matmul':
