@@ -72,10 +72,14 @@ DEVICE void wkv6Compute(float* state, uint32_t count, float* rooms) {
   UNROLL
   for (uint32_t i = 0; i < 8; i++) s[i] = quadStreaming(state + (row + i) * kSize + column);
   blockBarrier();
-  for (uint32_t t = 0; t < count; t++) {
-    const Wkv6Room room{rooms + t / Shape::kTokens % 2 * Shape::kRoom, Shape::kTokens, kSize, Shape::kParts};
-    wkv6Token(s, room, t % Shape::kTokens, row, column, part);
-    if (t % Shape::kTokens == Shape::kTokens - 1 || t + 1 == count) blockBarrier();
+  for (uint32_t begin = 0; begin < count; begin += Shape::kTokens) {
+    const Wkv6Room room{rooms + begin / Shape::kTokens % 2 * Shape::kRoom, Shape::kTokens, kSize, Shape::kParts};
+    const uint32_t left = count - begin;
+    for (uint32_t q = 0; q < Shape::kTokens; q++) {
+      if (q >= left) break;
+      wkv6Token(s, room, q, row, column, part);
+    }
+    blockBarrier();
   }
   UNROLL
   for (uint32_t i = 0; i < 8; i++) writeQuad(state + (row + i) * kSize + column, s[i]);

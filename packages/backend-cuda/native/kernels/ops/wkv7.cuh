@@ -9,7 +9,7 @@
  * wkv7_32, wkv7_64, wkv7_128: threads that compute own four rows of eight columns of S, a team of N/8 lanes the whole
  * rows; it makes z and y of its rows by exchanging halves of what is left to add, so that every lane ends up with one
  * sum. The other warps meanwhile finish the tokens before and make the inputs of those to come, in two rooms of shared
- * memory, so that there is one barrier every few tokens.
+ * memory, so that there is one barrier every 512/N tokens.
  * wkv7_any: a warp owns a row of S at a time, all warps do everything, and S is in registers for kWkv7Few tokens only.
  * Limits: heads of 256.
  */
@@ -23,7 +23,7 @@ namespace rwkv {
 
 template <uint32_t kSize>
 struct Wkv7Shape {
-  static constexpr uint32_t kTokens = kSize == 32 ? 8 : 4;
+  static constexpr uint32_t kTokens = 512 / kSize;
   static constexpr uint32_t kValues = kSize / kWarp;
   /** Lanes of a team. */
   static constexpr uint32_t kLanes = kSize / 8;
