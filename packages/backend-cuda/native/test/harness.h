@@ -99,7 +99,8 @@ struct Sequence {
 };
 
 /**
- * A batch as writeStepHeader of @rwkv-ts/program lays it out. Tokens are 0, 1, 2 … unless told; the last token of every sequence is wanted.
+ * A batch as writeStepHeader of @rwkv-ts/program lays it out. Tokens are 0, 1, 2 … unless told; the last token of
+ * every sequence is wanted.
  */
 class Batch {
  public:
