@@ -50,9 +50,46 @@ DEVICE unsigned listColumns(const float* const (&x)[kRows], uint32_t first, uint
   return count;
 }
 
+/** Adds x times the listed columns; a lane's eight outputs begin at `output`. */
+template <class Format, unsigned kRows>
+DEVICE void addListed(const Matrix& matrix, uint32_t output, const ColumnList<kRows>& list, unsigned count,
+                      float (&sums)[kRows][8]) {
+  constexpr unsigned kPieces = 8 / Format::kPiece, kFlight = 8 / kPieces;
+  for (unsigned i = 0; i < count; i += kFlight) {
+    Words4 loaded[kFlight][kPieces];
+    UNROLL
+    for (unsigned f = 0; f < kFlight; f++) {
+      const size_t column = list.column[smaller(i + f, count - 1)];
+      UNROLL
+      for (unsigned p = 0; p < kPieces; p++) {
+        const uint32_t first = output + p * Format::kPiece;
+        const unsigned char* at =
+            static_cast<const unsigned char*>(matrix.quants) + (column * matrix.stride + first) * (16 / Format::kPiece);
+        loaded[f][p] = first < matrix.stride ? loadStreaming(reinterpret_cast<const Words4*>(at)) : Words4{};
+      }
+    }
+    UNROLL
+    for (unsigned f = 0; f < kFlight; f++) {
+      if (i + f >= count) break;
+      UNROLL
+      for (unsigned p = 0; p < kPieces; p++) {
+        float weights[Format::kPiece];
+        Format::decode(loaded[f][p], weights);
+        UNROLL
+        for (unsigned r = 0; r < kRows; r++) {
+          UNROLL
+          for (unsigned j = 0; j < Format::kPiece; j++) {
+            float& sum = sums[r][p * Format::kPiece + j];
+            sum = fused(list.x[i + f][r], weights[j], sum);
+          }
+        }
+      }
+    }
+  }
+}
+
 template <class Format, unsigned kRows>
 DEVICE void linearColumns(const Step* step, const LinearArguments& arguments) {
-  constexpr unsigned kPieces = 8 / Format::kPiece, kFlight = 8 / kPieces;
   SHARED ColumnList<kRows> lists[kColumnWarps];
   SHARED float room[kColumnWarps][kRows][kColumnOutputs];
   SHARED uint32_t word;
@@ -61,7 +98,7 @@ DEVICE void linearColumns(const Step* step, const LinearArguments& arguments) {
   const LinearJob& job = findJob(arguments);
   const Matrix& matrix = job.matrix;
   const uint32_t own = blockY() - job.first_block, tile = own / job.splits, split = own - tile * job.splits;
-  const uint32_t firstOutput = tile * kColumnOutputs, laneOutput = firstOutput + laneIndex() * 8;
+  const uint32_t firstOutput = tile * kColumnOutputs;
   const uint32_t each = (matrix.columns + job.splits - 1) / job.splits;
   const uint32_t end = smaller((split + 1) * each, matrix.columns);
   const float* x[kRows];
@@ -72,37 +109,7 @@ DEVICE void linearColumns(const Step* step, const LinearArguments& arguments) {
   ColumnList<kRows>& list = lists[warpIndex()];
   for (uint32_t first = split * each + warpIndex() * kListed; first < end; first += kColumnWarps * kListed) {
     const unsigned count = listColumns(x, first, end, list);
-    for (unsigned i = 0; i < count; i += kFlight) {
-      Words4 loaded[kFlight][kPieces];
-      UNROLL
-      for (unsigned f = 0; f < kFlight; f++) {
-        const size_t column = list.column[smaller(i + f, count - 1)];
-        UNROLL
-        for (unsigned p = 0; p < kPieces; p++) {
-          const uint32_t output = laneOutput + p * Format::kPiece;
-          const unsigned char* at = static_cast<const unsigned char*>(matrix.quants) +
-                                    (column * matrix.stride + output) * (16 / Format::kPiece);
-          loaded[f][p] = output < matrix.stride ? loadStreaming(reinterpret_cast<const Words4*>(at)) : Words4{};
-        }
-      }
-      UNROLL
-      for (unsigned f = 0; f < kFlight; f++) {
-        if (i + f >= count) break;
-        UNROLL
-        for (unsigned p = 0; p < kPieces; p++) {
-          float weights[Format::kPiece];
-          Format::decode(loaded[f][p], weights);
-          UNROLL
-          for (unsigned r = 0; r < kRows; r++) {
-            UNROLL
-            for (unsigned j = 0; j < Format::kPiece; j++) {
-              float& sum = sums[r][p * Format::kPiece + j];
-              sum = fused(list.x[i + f][r], weights[j], sum);
-            }
-          }
-        }
-      }
-    }
+    addListed<Format>(matrix, firstOutput + laneIndex() * 8, list, count, sums);
     // The list is read to its end before it is written again.
     warpBarrier();
   }

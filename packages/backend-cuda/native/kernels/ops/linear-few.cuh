@@ -56,6 +56,38 @@ struct BlockFragment {
 
 constexpr unsigned kFewWarps = 8, kFewThreads = kFewWarps * kWarp;
 
+/**
+ * Adds a lane's fragments, [output tiles][upper and lower eight outputs], times the numbers of x that meet them, which
+ * begin at rows[n] + column, or times zeros.
+ */
+template <class Units, class Fragment, unsigned kOutputTiles, unsigned kRowTiles>
+DEVICE void multiplyFragments(const Fragment (&weights)[kOutputTiles][2], const uint16_t* const (&rows)[kRowTiles],
+                              uint32_t column, bool exists, float (&sums)[kOutputTiles][kRowTiles][4]) {
+  UNROLL
+  for (unsigned i = 0; i < Fragment::kColumns; i += 8) {
+    Words4 x[kRowTiles];
+    UNROLL
+    for (unsigned n = 0; n < kRowTiles; n++) {
+      x[n] = exists ? load(reinterpret_cast<const Words4*>(rows[n] + column + i)) : Words4{};
+    }
+    UNROLL
+    for (unsigned half = 0; half < 2; half++) {
+      UNROLL
+      for (unsigned m = 0; m < kOutputTiles; m++) {
+        uint32_t upper[2], lower[2];
+        weights[m][0].group(i / 4 + half, upper);
+        weights[m][1].group(i / 4 + half, lower);
+        const uint32_t a[4] = {upper[0], lower[0], upper[1], lower[1]};
+        UNROLL
+        for (unsigned n = 0; n < kRowTiles; n++) {
+          const uint32_t b[2] = {x[n].word[2 * half], x[n].word[2 * half + 1]};
+          Units::multiply(sums[m][n], a, b);
+        }
+      }
+    }
+  }
+}
+
 template <class Units, class Fragment, unsigned kRows>
 DEVICE void linearFew(const Step* step, const LinearArguments& arguments) {
   constexpr unsigned kOutputTiles = kRows == 8 ? 1 : 2, kRowTiles = kRows / 8, kOutputs = 16 * kOutputTiles;
@@ -94,30 +126,7 @@ DEVICE void linearFew(const Step* step, const LinearArguments& arguments) {
     UNROLL
     for (unsigned f = 0; f < kFlight; f++) {
       const uint32_t piece = (first + f) * 4 + t;
-      UNROLL
-      for (unsigned i = 0; i < Fragment::kColumns / 8; i++) {
-        Words4 x[kRowTiles];
-        UNROLL
-        for (unsigned n = 0; n < kRowTiles; n++) {
-          x[n] = piece < pieces ? load(reinterpret_cast<const Words4*>(rows[n] + piece * Fragment::kColumns + 8 * i))
-                                : Words4{};
-        }
-        UNROLL
-        for (unsigned half = 0; half < 2; half++) {
-          UNROLL
-          for (unsigned m = 0; m < kOutputTiles; m++) {
-            uint32_t upper[2], lower[2];
-            weights[f][m][0].group(2 * i + half, upper);
-            weights[f][m][1].group(2 * i + half, lower);
-            const uint32_t a[4] = {upper[0], lower[0], upper[1], lower[1]};
-            UNROLL
-            for (unsigned n = 0; n < kRowTiles; n++) {
-              const uint32_t b[2] = {x[n].word[2 * half], x[n].word[2 * half + 1]};
-              Units::multiply(sums[m][n], a, b);
-            }
-          }
-        }
-      }
+      multiplyFragments<Units>(weights[f], rows, piece * Fragment::kColumns, piece < pieces, sums);
     }
   }
 
