@@ -1,8 +1,8 @@
 /** What this machine can do at most: `native/machine.cc`, compiled when it is needed. */
+import { execute } from '../common/execute.js';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { execute } from './run-job.js';
 
 /** Of one test with one number of threads: GB/s, or 10^9 operations a second. */
 export interface LimitSample {

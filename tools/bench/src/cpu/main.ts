@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { execute } from '../common/execute.js';
 import { type Measured, runRounds } from './cases.js';
 import { bestTable, compareTable, enginesOf, type Side } from './compare-report.js';
 import { compareCases, cpuCases } from './cpu-cases.js';
@@ -11,7 +12,7 @@ import type { Job } from './jobs.js';
 import { buildMachine, type LimitSample, mergeLimits, parseMachine } from './machine.js';
 import { modelsOf } from './models.js';
 import { type Options, readOptions, usage, UsageError } from './options.js';
-import { execute, type JobRunner, performJob, runJob } from './run-job.js';
+import { type JobRunner, performJob, runJob } from './run-job.js';
 
 const repository = fileURLToPath(new URL('../../../', import.meta.url));
 const folders = {

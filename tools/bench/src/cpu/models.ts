@@ -4,9 +4,9 @@ import { basename, join } from 'node:path';
 import { buildProgram } from '@rwkv-ts/model';
 import { openModel } from '@rwkv-ts/weights';
 import { fileSource } from '@rwkv-ts/weights/node';
+import { execute } from '../common/execute.js';
 import { modelCost, type ModelCost } from './model-cost.js';
 import type { Options } from './options.js';
-import { execute } from './run-job.js';
 
 export interface ModelUnderTest {
   /** Shown in tables. */

@@ -1,7 +1,14 @@
 /** The command line of the three commands. */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { parseArgs } from 'node:util';
+import {
+  list,
+  oneOf,
+  parseWords,
+  positive,
+  UsageError,
+  words as wordsOf,
+} from '../common/option-values.js';
 import { type BackendName, backendNames } from './backends.js';
 
 export const commands = ['machine', 'cpu', 'compare'] as const;
@@ -36,7 +43,7 @@ compare:
   --tokens 128                of a decode test of the others
 `;
 
-export class UsageError extends Error {}
+export { UsageError };
 
 export interface Options {
   readonly command: Command;
@@ -61,12 +68,34 @@ export interface Options {
   readonly tokens: number;
 }
 
+const named = {
+  shapes: { type: 'string', default: '0.1b' },
+  formats: { type: 'string', default: 'f16,q8_0,q4_0' },
+  models: { type: 'string' },
+  threads: { type: 'string' },
+  rounds: { type: 'string', default: '5' },
+  seconds: { type: 'string', default: '2' },
+  batch: { type: 'string' },
+  prefill: { type: 'string' },
+  backend: { type: 'string', default: 'cpu' },
+  instructions: { type: 'string' },
+  wrap: { type: 'string' },
+  json: { type: 'string' },
+  write: { type: 'boolean', default: false },
+  'llama-bench': { type: 'string' },
+  'llama-batched-bench': { type: 'string' },
+  'node-llama-cpp': { type: 'string' },
+  install: { type: 'boolean', default: false },
+  tokens: { type: 'string', default: '128' },
+  help: { type: 'boolean', default: false },
+} as const;
+
 /** Nothing where help was asked for. @throws UsageError */
 export function readOptions(
   words: readonly string[],
   { cores }: { cores: number },
 ): Options | undefined {
-  const { values, positionals } = parse(words);
+  const { values, positionals } = parseWords(words, named);
   if (values.help) return undefined;
   const [name, ...files] = positionals;
   const command = oneOf('The command', name ?? 'none', commands);
@@ -80,12 +109,12 @@ export function readOptions(
     models: values.models,
     threads: numbers('--threads', values.threads ?? [...new Set([1, cores])].join(',')),
     rounds: number('--rounds', values.rounds),
-    seconds: seconds(values.seconds),
+    seconds: positive('--seconds', values.seconds),
     batch: numbers('--batch', values.batch ?? (compares ? '1,16' : '1,4,16,32')),
     prefill: numbers('--prefill', values.prefill ?? (compares ? '512' : '32,512,4096')),
     backend: oneOf('--backend', values.backend, backendNames),
     instructions: values.instructions,
-    wrap: (values.wrap ?? '').split(' ').filter((word) => word !== ''),
+    wrap: wordsOf(values.wrap ?? ''),
     json: values.json,
     write: values.write,
     llamaBench,
@@ -96,46 +125,10 @@ export function readOptions(
   };
 }
 
-function parse(words: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...words],
-      allowPositionals: true,
-      options: {
-        shapes: { type: 'string', default: '0.1b' },
-        formats: { type: 'string', default: 'f16,q8_0,q4_0' },
-        models: { type: 'string' },
-        threads: { type: 'string' },
-        rounds: { type: 'string', default: '5' },
-        seconds: { type: 'string', default: '2' },
-        batch: { type: 'string' },
-        prefill: { type: 'string' },
-        backend: { type: 'string', default: 'cpu' },
-        instructions: { type: 'string' },
-        wrap: { type: 'string' },
-        json: { type: 'string' },
-        write: { type: 'boolean', default: false },
-        'llama-bench': { type: 'string' },
-        'llama-batched-bench': { type: 'string' },
-        'node-llama-cpp': { type: 'string' },
-        install: { type: 'boolean', default: false },
-        tokens: { type: 'string', default: '128' },
-        help: { type: 'boolean', default: false },
-      },
-    });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}
-
 function besides(llamaBench: string | undefined): string | undefined {
   if (llamaBench === undefined) return undefined;
   const neighbour = join(dirname(llamaBench), 'llama-batched-bench');
   return existsSync(neighbour) ? neighbour : undefined;
-}
-
-function list(text: string): string[] {
-  return text.split(',').filter((each) => each !== '');
 }
 
 /** An empty list is allowed: it leaves those tests out. */
@@ -147,16 +140,4 @@ function number(what: string, text: string): number {
   const value = Number(text);
   if (Number.isSafeInteger(value) && value >= 1) return value;
   throw new UsageError(`${what} takes positive integers, got ${text}.`);
-}
-
-function seconds(text: string): number {
-  const value = Number(text);
-  if (value > 0 && Number.isFinite(value)) return value;
-  throw new UsageError(`--seconds must be a positive number, got ${text}.`);
-}
-
-function oneOf<Name extends string>(what: string, value: string, names: readonly Name[]): Name {
-  const found = names.find((name) => name === value);
-  if (found !== undefined) return found;
-  throw new UsageError(`${what} must be one of ${names.join(', ')}, got ${value}.`);
 }

@@ -1,5 +1,5 @@
 /** A job in a process of its own, and the same job inside that process. */
-import { spawn } from 'node:child_process';
+import { execute, lastLine } from '../common/execute.js';
 import type { Job, JobResult } from './jobs.js';
 import { peakBytes, watchOthers } from './processor-use.js';
 import { runGenerate, runSteps } from './run-model.js';
@@ -58,30 +58,4 @@ async function runCommand(command: readonly string[]): Promise<JobResult> {
     return { failure: `${command[0]} ended with ${status}: ${lastLine(errors || output)}` };
   }
   return { output, ...(otherCores === undefined ? {} : { otherCores }) };
-}
-
-export interface Executed {
-  readonly output: string;
-  readonly errors: string;
-  /** Exit code, signal, or why it did not start. */
-  readonly status: string;
-}
-
-export function execute([program = '', ...options]: readonly string[]): Promise<Executed> {
-  return new Promise((resolve) => {
-    const child = spawn(program, options, { stdio: ['ignore', 'pipe', 'pipe'] });
-    let [output, errors] = ['', ''];
-    child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));
-    child.on('error', ({ message }) => {
-      resolve({ output, errors, status: message });
-    });
-    child.on('close', (code, signal) => {
-      resolve({ output, errors, status: String(code ?? signal) });
-    });
-  });
-}
-
-function lastLine(text: string): string {
-  return text.trim().split('\n').at(-1) ?? '';
 }

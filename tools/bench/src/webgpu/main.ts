@@ -1,10 +1,7 @@
 /** `node dist/webgpu.js speed | soak` */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { publish, type Report, surroundings } from '../common/results.js';
 import { type Bandwidth, measureBandwidth } from './bandwidth.js';
-import { type AdapterFinder, adapterFinder, type WatchedAdapter } from './gpu.js';
+import { type AdapterFinder, adapterFinder } from './gpu.js';
 import { measureModel, type Subject } from './measure.js';
 import { type Options, readOptions, usage, UsageError } from './options.js';
 import {
@@ -15,9 +12,7 @@ import {
   speedTable,
   stepTable,
 } from './report.js';
-import { soak } from './soak.js';
-
-const results = fileURLToPath(new URL('../../../bench/results', import.meta.url));
+import { soakWebGpu } from './soak.js';
 
 try {
   const options = readOptions(process.argv.slice(2));
@@ -29,54 +24,20 @@ try {
   process.exitCode = 2;
 }
 
-interface Report {
-  readonly title: string;
-  readonly file: string;
-  readonly text: string;
-  readonly data: object;
-}
-
 async function main(options: Options): Promise<void> {
   const finder = adapterFinder(options.dawn);
   const adapter = await finder.find();
   const reports = { speed: reportSpeed, soak: reportSoak };
-  const { title, file, text, data } = await reports[options.command](options, finder);
-  const report = `# ${title}\n\n${surroundings(adapter)}\n\n${text}\n`;
-  console.log(report);
-  if (options.json !== undefined) {
-    const { name, isProcessor } = adapter;
-    const about = {
-      adapter: name,
-      isProcessor,
-      cpu: processor(),
-      cores: cpus().length,
-      node: process.version,
-    };
-    const settings = { ...options, date: new Date().toISOString() };
-    writeFileSync(options.json, JSON.stringify({ about, settings, ...data }, undefined, 1));
-  }
-  if (!options.write) return;
-  mkdirSync(results, { recursive: true });
-  writeFileSync(join(results, file), report);
-}
-
-function processor(): string {
-  return cpus()[0]?.model.trim() ?? 'unknown processor';
-}
-
-function surroundings({ name, isProcessor }: WatchedAdapter): string {
-  const load = (loadavg()[0] ?? 0).toFixed(1);
-  const given = process.argv.slice(2);
-  // What only says where output goes is left out.
-  const words = given.filter(
-    (word, index) => !['--write', '--json'].includes(word) && given[index - 1] !== '--json',
-  );
-  const command = ['node tools/bench/dist/webgpu.js', ...words];
-  const host = `${processor()}, ${cpus().length} cores, load average ${load} at the end`;
+  const report = await reports[options.command](options, finder);
+  const { name, isProcessor } = adapter;
   const kind = isProcessor
     ? ', a driver for processors: counts hold for every device, times for none but this one'
     : '';
-  return `Adapter: **${name}**${kind}. ${host}; Node ${process.version}; ${new Date().toISOString().slice(0, 10)}; \`${command.join(' ')}\`.`;
+  publish(report, {
+    where: `Adapter: **${name}**${kind}. ${surroundings('webgpu.js')}`,
+    about: { adapter: name, isProcessor },
+    settings: options,
+  });
 }
 
 async function reportSpeed(options: Options, finder: AdapterFinder): Promise<Report> {
@@ -125,7 +86,7 @@ async function reportSoak(options: Options, finder: AdapterFinder): Promise<Repo
   const onLine = (line: string): void => {
     console.error(line);
   };
-  const { name, text, failures } = await soak(finder, { ...options, onLine });
+  const { name, text, failures } = await soakWebGpu(finder, { ...options, onLine });
   if (failures.length > 0) process.exitCode = 1;
   const verdict =
     failures.length > 0 ? failures.map((each) => `- ${each}`).join('\n') : 'All flat.';

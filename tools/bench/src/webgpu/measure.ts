@@ -1,16 +1,15 @@
 /** One model on the device: what a step asks of WebGPU, what JavaScript does in it, and how fast it is. */
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import type { Backend, Batch, Executable, Program, States, WeightFormat } from '@rwkv-ts/backend';
 import { createWebGpuBackend, type Fallback, type WebGpuTier } from '@rwkv-ts/backend-webgpu';
 import { configOf, type ShapeName } from '@rwkv-ts/fixtures/shapes';
-import { bytesForShape, formatInfo } from '@rwkv-ts/formats';
 import { buildProgram } from '@rwkv-ts/model';
 import { lower } from '@rwkv-ts/program';
+import { decodeBatch, prefillBatch, type RowsKind } from '../common/batches.js';
+import { randomWeights, storedSizes } from '../common/random-model.js';
+import { collectGarbage, rateOf, timed } from '../common/timing.js';
 import { type ModelCost, modelCost } from '../cpu/model-cost.js';
 import { watchThisThread } from '../cpu/processor-use.js';
 import type { AdapterFinder } from './gpu.js';
-import { randomWeights } from './random-model.js';
 import type { Calls, DeviceWatch } from './watch-device.js';
 
 export interface Subject {
@@ -32,7 +31,7 @@ export interface MeasureOptions {
 
 /** Of one sequence's next token. */
 export interface StepCost {
-  readonly rows: 'logits' | 'candidates';
+  readonly rows: RowsKind;
   readonly calls: Calls;
   readonly dispatchesPerLayer: number;
   /** From calling `run` to its return, when everything is submitted. Of this and the next three one step in ten takes at most this. */
@@ -50,7 +49,7 @@ export interface StepCost {
 
 export interface Speed {
   readonly test: string;
-  readonly rows: 'logits' | 'candidates';
+  readonly rows: RowsKind;
   readonly tokens: number;
   /** Tokens a second over all sequences, each step awaited. */
   readonly rate: number;
@@ -109,7 +108,7 @@ export async function measureModel(
     const { fallbacks, name } = backend;
     await Promise.all([weights, states, executable].map((each) => each[Symbol.asyncDispose]()));
     const bytesLeft = watch().bufferBytes;
-    const cost = modelCost(program, sizesOf(program, format));
+    const cost = modelCost(program, storedSizes(program, format));
     const about = { shape, format, backend: name, fallbacks, cost, loadSeconds: seconds };
     return { ...about, bufferBytes, backendBytes, bytesLeft, ...measured };
   } finally {
@@ -129,7 +128,7 @@ async function measureLoaded(
   for (const rows of kinds) {
     steps.push(await measureStep(loaded, { rows, seconds: options.seconds }));
     for (const sequences of options.batch) {
-      const batch = decodeBatch(loaded, { sequences, rows });
+      const batch = decodeBatch(loaded.program, { sequences, rows });
       const once = () => loaded.executable.run(batch);
       const rate = await rateOf(once, { tokens: sequences, seconds: options.seconds, queued: 1 });
       const four = { tokens: sequences, seconds: options.seconds, queued: 4 };
@@ -138,7 +137,7 @@ async function measureLoaded(
     }
   }
   for (const tokens of options.prefill) {
-    const batch = prefillBatch(loaded, tokens);
+    const batch = prefillBatch(loaded.program, tokens);
     const once = () => {
       loaded.states.reset(0);
       return loaded.executable.run(batch);
@@ -151,10 +150,10 @@ async function measureLoaded(
 
 async function measureStep(
   loaded: Loaded,
-  { rows, seconds }: { rows: StepCost['rows']; seconds: number },
+  { rows, seconds }: { rows: RowsKind; seconds: number },
 ): Promise<StepCost> {
   const { executable, watch, program } = loaded;
-  const batch = decodeBatch(loaded, { sequences: 1, rows });
+  const batch = decodeBatch(program, { sequences: 1, rows });
   // JavaScript is compiled after many calls, and kernels are translated when they first run.
   await timed(() => executable.run(batch), { seconds: seconds / 2, queued: 1 });
   const calls = await watch.count(() => executable.run(batch));
@@ -208,73 +207,4 @@ class StepTimes {
     await step;
     this.rows.push(performance.now() - watch.mappedAt);
   }
-}
-
-async function rateOf(
-  once: () => Promise<unknown>,
-  { tokens, seconds, queued }: { tokens: number; seconds: number; queued: number },
-): Promise<number> {
-  await timed(once, { seconds: 0, queued });
-  const measured = await timed(once, { seconds, queued });
-  return (tokens * measured.steps) / measured.seconds;
-}
-
-/** What making a model left behind would be collected in the middle of the steps. */
-function collectGarbage(): void {
-  setFlagsFromString('--expose-gc');
-  (runInNewContext('gc') as () => void)();
-}
-
-/** Steps for at least so many seconds, `queued` of them under way at a time; at least one each. */
-async function timed(
-  once: () => Promise<unknown>,
-  { seconds, queued }: { seconds: number; queued: number },
-): Promise<{ steps: number; seconds: number }> {
-  const began = performance.now();
-  const passed = () => (performance.now() - began) / 1000;
-  let steps = 0;
-  const lane = async (): Promise<void> => {
-    do {
-      steps++;
-      await once();
-    } while (passed() < seconds);
-  };
-  await Promise.all(Array.from({ length: queued }, lane));
-  return { steps, seconds: passed() };
-}
-
-/** Tokens from all over the table, as a text's are. */
-const spreadToken = (index: number, { program }: Pick<Loaded, 'program'>): number =>
-  ((index + 1) * 7919) % program.output.width;
-
-function decodeBatch(
-  loaded: Loaded,
-  { sequences, rows }: { sequences: number; rows: StepCost['rows'] },
-): Batch {
-  const indices = Uint32Array.from({ length: sequences }, (_, index) => index);
-  return {
-    tokens: indices.map((index) => spreadToken(index, loaded)),
-    starts: Uint32Array.from({ length: sequences + 1 }, (_, index) => index),
-    slots: indices,
-    wanted: indices,
-    ...(rows === 'candidates' ? { candidates: true } : {}),
-  };
-}
-
-function prefillBatch(loaded: Loaded, tokens: number): Batch {
-  return {
-    tokens: Uint32Array.from({ length: tokens }, (_, index) => spreadToken(index, loaded)),
-    starts: Uint32Array.of(0, tokens),
-    slots: Uint32Array.of(0),
-    wanted: Uint32Array.of(tokens - 1),
-  };
-}
-
-/** As the random weights are stored: matrices in the format, all else, and rows of no whole blocks, in f32. */
-function sizesOf({ weights }: Program, format: WeightFormat) {
-  return weights.map(({ name, shape }) => {
-    const isMatrix = shape.length === 2 && (shape[1] ?? 0) % formatInfo(format).blockSize === 0;
-    const stored = isMatrix ? format : 'f32';
-    return { name, shape, format: stored, byteLength: bytesForShape(stored, shape) };
-  });
 }

@@ -1,9 +1,18 @@
 /** The command line of the two commands. */
-import { parseArgs } from 'node:util';
 import type { WeightFormat } from '@rwkv-ts/backend';
 import type { WebGpuTier } from '@rwkv-ts/backend-webgpu';
 import { type ShapeName, shapeNames } from '@rwkv-ts/fixtures/shapes';
-import { formatNames, isWeightFormat } from '@rwkv-ts/formats';
+import {
+  integer,
+  list,
+  oneOf,
+  parseWords,
+  positive,
+  sizes,
+  UsageError,
+  weightFormats,
+  words as wordsOf,
+} from '../common/option-values.js';
 
 export const usage = `Speed and memory of the WebGPU backend, on the adapter that the package webgpu finds.
 
@@ -27,9 +36,7 @@ soak:
   --cycles 20                 loads and disposals of it
 `;
 
-const weightFormats = formatNames.filter(isWeightFormat);
-
-export class UsageError extends Error {}
+export { UsageError };
 
 export interface Options {
   readonly command: 'speed' | 'soak';
@@ -48,23 +55,38 @@ export interface Options {
   readonly cycles: number;
 }
 
+const named = {
+  dawn: { type: 'string', default: '' },
+  json: { type: 'string' },
+  write: { type: 'boolean', default: false },
+  shapes: { type: 'string', default: '0.1b,0.4b,1.5b,2.9b,7.2b' },
+  formats: { type: 'string', default: 'f16,q8_0,q4_0' },
+  batch: { type: 'string', default: '1,8,64' },
+  prefill: { type: 'string', default: '512' },
+  seconds: { type: 'string', default: '2' },
+  candidates: { type: 'string', default: '64' },
+  tier: { type: 'string', default: 'auto' },
+  'no-bandwidth': { type: 'boolean', default: false },
+  steps: { type: 'string', default: '50000' },
+  cycles: { type: 'string', default: '20' },
+  help: { type: 'boolean', default: false },
+} as const;
+
 /** Nothing where help was asked for. @throws UsageError */
 export function readOptions(words: readonly string[]): Options | undefined {
-  const { values, positionals } = parse(words);
+  const { values, positionals } = parseWords(words, named);
   if (values.help) return undefined;
   const [command = 'none', ...rest] = positionals;
   if (rest.length > 0) throw new UsageError(`One command must be named, got ${rest[0]} as well.`);
   return {
     command: oneOf('The command', command, ['speed', 'soak']),
-    dawn: values.dawn.split(' ').filter((word) => word !== ''),
+    dawn: wordsOf(values.dawn),
     json: values.json,
     write: values.write,
     shapes: list(values.shapes).map((name) => oneOf('--shapes', name, shapeNames)),
     formats: list(values.formats).map((name) => oneOf('--formats', name, weightFormats)),
     batch: list(values.batch).map((each) => integer('--batch', each, 1)),
-    prefill: list(values.prefill)
-      .map((each) => integer('--prefill', each, 0))
-      .filter((tokens) => tokens > 0),
+    prefill: sizes('--prefill', values.prefill),
     seconds: positive('--seconds', values.seconds),
     candidates: integer('--candidates', values.candidates, 0),
     tier: oneOf('--tier', values.tier, ['auto', 'plain', 'subgroups']),
@@ -72,51 +94,4 @@ export function readOptions(words: readonly string[]): Options | undefined {
     steps: integer('--steps', values.steps, 10),
     cycles: integer('--cycles', values.cycles, 0),
   };
-}
-
-function parse(words: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...words],
-      allowPositionals: true,
-      options: {
-        dawn: { type: 'string', default: '' },
-        json: { type: 'string' },
-        write: { type: 'boolean', default: false },
-        shapes: { type: 'string', default: '0.1b,0.4b,1.5b,2.9b,7.2b' },
-        formats: { type: 'string', default: 'f16,q8_0,q4_0' },
-        batch: { type: 'string', default: '1,8,64' },
-        prefill: { type: 'string', default: '512' },
-        seconds: { type: 'string', default: '2' },
-        candidates: { type: 'string', default: '64' },
-        tier: { type: 'string', default: 'auto' },
-        'no-bandwidth': { type: 'boolean', default: false },
-        steps: { type: 'string', default: '50000' },
-        cycles: { type: 'string', default: '20' },
-        help: { type: 'boolean', default: false },
-      },
-    });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}
-
-const list = (text: string): string[] => text.split(',').filter((each) => each !== '');
-
-function oneOf<Name extends string>(what: string, got: string, names: readonly Name[]): Name {
-  const found = names.find((name) => name === got);
-  if (found !== undefined) return found;
-  throw new UsageError(`${what} must be one of ${names.join(', ')}, got ${got}.`);
-}
-
-function integer(what: string, text: string, least: number): number {
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value >= least) return value;
-  throw new UsageError(`${what} must be integers from ${least}, got ${text}.`);
-}
-
-function positive(what: string, text: string): number {
-  const value = Number(text);
-  if (value > 0 && Number.isFinite(value)) return value;
-  throw new UsageError(`${what} must be a positive number, got ${text}.`);
 }

@@ -1,6 +1,8 @@
 /** Random models of real sizes, made tensor by tensor, so that no host memory holds one. */
 import type { HostWeight, Program, WeightFormat, WeightSpec } from '@rwkv-ts/backend';
 import { createRandomWeights } from '@rwkv-ts/backend-kit';
+import { bytesForShape, formatInfo } from '@rwkv-ts/formats';
+import type { SizedTensor } from '../cpu/model-cost.js';
 
 /** Random numbers made for a tensor; a larger one repeats its rows, which no kernel's time depends on. */
 const mostNumbers = 2 ** 22;
@@ -42,4 +44,13 @@ function repeated(
     whole.set(bytes.subarray(0, Math.min(bytes.length, whole.length - at)), at);
   }
   return { shape: spec.shape, format, bytes: whole };
+}
+
+/** As the random weights are stored: matrices in the format, all else, and rows of no whole blocks, in f32. */
+export function storedSizes({ weights }: Program, format: WeightFormat): SizedTensor[] {
+  return weights.map(({ name, shape }) => {
+    const isMatrix = shape.length === 2 && (shape[1] ?? 0) % formatInfo(format).blockSize === 0;
+    const stored = isMatrix ? format : 'f32';
+    return { name, shape, format: stored, byteLength: bytesForShape(stored, shape) };
+  });
 }
