@@ -5,6 +5,7 @@
 import type { Backend } from '@rwkv-ts/backend';
 import { demoModel } from '@rwkv-ts/demo-model';
 import { buildProgram } from '@rwkv-ts/model';
+import { lower } from '@rwkv-ts/program';
 import { openModel } from '@rwkv-ts/weights';
 import { fileSource } from '@rwkv-ts/weights/node';
 import { figure, megabytes, table } from '../cpu/table.js';
@@ -48,7 +49,7 @@ interface Memory {
 async function load(backend: Backend) {
   await using source = await fileSource(demoModel.url);
   await using file = await openModel(source);
-  const program = buildProgram(file.config);
+  const program = lower(buildProgram(file.config), backend.supports.ops);
   const claimed = backend.supports.weightFormats;
   const weights = await backend.upload(file.weights({ claimed }), { program });
   const states = await backend.createStates(program.states, 2);

@@ -37,7 +37,7 @@ export function explanation(options: Options): string {
     options.peer.length > 0
       ? ' Peer: the other engine, run after each round; ratio: ours over theirs within a round.'
       : '';
-  return `RWKV-7 models of random weights. Decode: a token of each of so many sequences; it gives ${kinds}. Prefill: a prompt of so many tokens from an empty state; it gives the last token's logits. tokens/s over all sequences, every step awaited until its rows are in the host's memory: median [lowest–highest; runs] of ${rounds} rounds of at least ${seconds} s. Bytes are those that a step must read and write: every weight once, states, and a row of the embedding table a token; operations are two for each element of a matrix that a token passes through. Their shares are of the limits above. MB: states and the memory of steps of this test. Load: uploading, without the time in which random numbers were made.${peer}`;
+  return `RWKV-7 models of random weights. Decode: a token of each of so many sequences; it gives ${kinds}. Prefill: a prompt of so many tokens from an empty state; it gives the last token's logits. tokens/s over all sequences, every step awaited until its rows are in the host's memory: median [lowest–highest; runs] of ${rounds} rounds of at least ${seconds} s. Bytes are those that a step must read and write: every weight once, states, and a row of the embedding table a token; operations are two for each element of a matrix that a token passes through. ${options.limits ? 'Their shares are of the limits above. ' : ''}MB: states and the memory of steps of this test. Load: uploading, without the time in which random numbers were made.${peer}`;
 }
 
 export function limitLine({ copyBytesPerSecond, matrixFlopsPerSecond }: CudaRates): string {
