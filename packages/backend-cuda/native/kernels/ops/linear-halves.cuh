@@ -5,6 +5,7 @@
  * block's scale (exact below 2^11, which q6_k alone exceeds), and one multiplication with d, or a fused one with what
  * is added. So formats of 32 numbers are rounded once; q4_k and q5_k round what is added, and q6_k its larger products,
  * once more, at most half a unit of the block's largest number.
+ * Limits: numbers beyond f16's largest become infinite, and those below 2^-14 keep steps of 2^-24.
  */
 #pragma once
 
