@@ -114,7 +114,8 @@ export function chooseBackend(name: string, settings: BackendSettings): BackendC
   if (choice && takesAll(choice)) return choice;
   const flags = given.map((setting) => `--${setting}`).join(' and ');
   const names = takers.map((backend) => backend.name).join(', ');
-  throw new UsageError(`the backend '${name}' takes no ${flags}; for these there is ${names}.`);
+  const others = names === '' ? 'no backend takes them all' : `for these there is ${names}`;
+  throw new UsageError(`the backend '${name}' takes no ${flags}; ${others}.`);
 }
 
 /**

@@ -52,7 +52,7 @@ test('a bug shows its stack', () => {
 test('what to do follows the message, after a full stop', () => {
   expect(describeFailure(typed('OUT_OF_MEMORY', 'No room')).line).toMatch(/^No room\. Try /);
   expect(describeFailure(typed('DEVICE_UNAVAILABLE', 'Tried:\n- it: no')).line).toBe(
-    'Tried:\n- it: no.\nUntil then `--backend reference` computes, slowly.',
+    'Tried:\n- it: no.\nUntil then `--backend auto` computes with what works here.',
   );
   expect(describeFailure(typed('TOKENIZER_REQUIRED')).line).toMatch(/pass --tokenizer/);
 });

@@ -34,7 +34,7 @@ const backendCodes = new Set([
 const hints: Readonly<Record<string, string>> = {
   STATE_MISMATCH: 'A state belongs to the model it was made with; load it with that model.',
   LAYOUT_UNKNOWN: '`rwkv inspect FILE --tensors` lists what is in a file.',
-  DEVICE_UNAVAILABLE: 'Until then `--backend reference` computes, slowly.',
+  DEVICE_UNAVAILABLE: 'Until then `--backend auto` computes with what works here.',
   OUT_OF_MEMORY: 'Try a smaller model, or shorter or fewer sequences at once.',
   STORAGE_FULL: '`rwkv cache list` shows what takes room; --no-cache keeps nothing.',
   RATE_LIMITED: 'What was downloaded is kept: the same command goes on with it later.',

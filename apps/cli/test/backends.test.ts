@@ -51,7 +51,7 @@ describe('without the native addon', () => {
     ]);
     expect(people).toMatchObject({ code: 4, stdout: '' });
     expect(people.stderr).toMatch(/^error: The native CPU backend .*Tried:\n- .*\n- /);
-    expect(people.stderr).toMatch(/\nWhat helps:\n- [^]*--backend reference/);
+    expect(people.stderr).toMatch(/\nWhat helps:\n- [^]*--backend auto/);
     expect(JSON.parse(machines.stdout)).toMatchObject({ error: { code: 'DEVICE_UNAVAILABLE' } });
   });
 

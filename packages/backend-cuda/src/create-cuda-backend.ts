@@ -263,7 +263,7 @@ function unavailable(cause: unknown, ordinal: number): unknown {
     code: 'DEVICE_UNAVAILABLE',
     message: [
       `The CUDA device ${ordinal} cannot be used: ${cause.message}.`,
-      'What helps: an NVIDIA GPU of compute capability 7.5 or more, and its driver, 550 or newer (`nvidia-smi` shows both).',
+      'What helps: an NVIDIA GPU of compute capability 7.5 or more, and its driver, 580 or newer (`nvidia-smi` shows both).',
     ].join('\n'),
     expected: `CUDA device ${ordinal}`,
     got: cause.message,
