@@ -22,15 +22,15 @@ constexpr unsigned kLaneThreads = 128;
 /** Outputs of a group. */
 constexpr unsigned kGroupOutputs = 4;
 
-template <unsigned mask, unsigned left, unsigned count>
-DEVICE void addPartners(float (&values)[count]) {
+template <unsigned mask, unsigned left>
+DEVICE void addPartners(float* values) {
   UNROLL
   for (unsigned i = 0; i < left; i++) values[i] += shuffleXor(values[i], mask);
 }
 
 /** Lanes with the bit `mask` keep the later half of 2 · `half` sums, the others the earlier; one sum is just added. */
-template <unsigned mask, unsigned half, unsigned count>
-DEVICE void foldStep(float (&values)[count]) {
+template <unsigned mask, unsigned half>
+DEVICE void foldStep(float* values) {
   if constexpr (half == 0) {
     addPartners<mask, 1>(values);
   } else {
@@ -48,7 +48,7 @@ DEVICE void foldStep(float (&values)[count]) {
  * values[0 .. count / 8) the sums from `foldedIndex(l)` on, or, of four sums, in values[0] that one.
  */
 template <unsigned count>
-DEVICE void foldSums(float (&values)[count], unsigned lanes) {
+DEVICE void foldSums(float* values, unsigned lanes) {
   constexpr unsigned kLeft = count >= 8 ? count / 8 : 1;
   foldStep<1, count / 2>(values);
   foldStep<2, count / 4>(values);
