@@ -30,7 +30,16 @@ export function findCompiler() {
   );
 }
 
-const flags = ['-std=c++17', '-O3', '-I.', '--fatbin', '-Xptxas', '-v'];
+const flags = [
+  '-std=c++17',
+  '-O3',
+  '-I.',
+  '--fatbin',
+  '-Xfatbin',
+  '-compress-all',
+  '-Xptxas',
+  '-v',
+];
 const codeFor = (names) => [
   ...names.flatMap((name) => ['-gencode', `arch=compute_${name},code=sm_${name}`]),
   ...(names.length === architectures.length
