@@ -98,6 +98,7 @@ describe('rwkv doctor', () => {
         { backend: 'reference', usable: true, failed: [] },
         { backend: 'reference-f64', usable: true, failed: [] },
         { backend: 'webgpu', failed: [] },
+        { backend: 'cuda', failed: [] },
       ],
     });
     const { backends } = report as { backends: { usable: boolean; passed: number }[] };
