@@ -16,6 +16,9 @@ const char* code_of(CUresult result) {
   return is_lasting(result) || result == 214 || result == 226 ? "DEVICE_LOST" : "DRIVER_FAILED";
 }
 
+/** Of shared memory, in bytes: what a block may have without asking. */
+constexpr uint32_t kSharedUnasked = 48 << 10;
+
 [[noreturn]] void unavailable(const std::string& message) { throw Failure{"DEVICE_UNAVAILABLE", message}; }
 
 }  // namespace
@@ -233,18 +236,33 @@ void Device::download(void* to, CUdeviceptr from, size_t bytes) {
 void Device::wait() { check(library_->functions.cuStreamSynchronize(stream_), "waiting for the device"); }
 
 void Device::launch(const LaunchList& list) {
+  make_ready(list);
+  start(list);
+}
+
+/** A driver loads a kernel when it is first asked about; not while a capture is on, where it might have to wait. */
+void Device::make_ready(const LaunchList& list) {
+  const Functions& driver = library_->functions;
+  for (const Launch& each : list.launches) {
+    if (each.kernel >= kernels_.size()) throw Failure{"INTERNAL", "a launch is malformed"};
+    CUfunction kernel = kernels_[each.kernel];
+    int registers = 0;
+    check(driver.cuFuncGetAttribute(&registers, kRegisters, kernel), "loading a kernel");
+    if (each.shared_bytes <= kSharedUnasked) continue;
+    check(driver.cuFuncSetAttribute(kernel, kMostDynamicSharedBytes, static_cast<int>(each.shared_bytes)),
+          "asking for shared memory");
+  }
+}
+
+void Device::start(const LaunchList& list) {
   unsigned char buffer[4096];
   for (const Launch& each : list.launches) {
     size_t bytes = sizeof(CUdeviceptr) + each.bytes;
-    if (bytes > sizeof buffer || each.kernel >= kernels_.size()) throw Failure{"INTERNAL", "a launch is malformed"};
+    if (bytes > sizeof buffer) throw Failure{"INTERNAL", "a launch is malformed"};
     memcpy(buffer, &list.step, sizeof(CUdeviceptr));
     memcpy(buffer + sizeof(CUdeviceptr), list.arguments.data() + each.offset, each.bytes);
     void* extra[] = {kLaunchBuffer, buffer, kLaunchBufferBytes, &bytes, kLaunchEnd};
     CUfunction kernel = kernels_[each.kernel];
-    if (each.shared_bytes > (48u << 10)) {
-      check(library_->functions.cuFuncSetAttribute(kernel, kMostDynamicSharedBytes, static_cast<int>(each.shared_bytes)),
-            "asking for shared memory");
-    }
     check(library_->functions.cuLaunchKernel(kernel, each.grid[0], each.grid[1], each.grid[2], each.threads, 1, 1,
                                              each.shared_bytes, stream_, nullptr, extra),
           "launching a kernel");
@@ -253,10 +271,11 @@ void Device::launch(const LaunchList& list) {
 
 CUgraphExec Device::capture(const LaunchList& list) {
   const Functions& driver = library_->functions;
+  make_ready(list);
   check(driver.cuStreamBeginCapture_v2(stream_, kCaptureThreadLocal), "beginning a capture");
   CUgraph graph = nullptr;
   try {
-    launch(list);
+    start(list);
   } catch (const Failure&) {
     if (driver.cuStreamEndCapture(stream_, &graph) == kSuccess && graph) driver.cuGraphDestroy(graph);
     throw;

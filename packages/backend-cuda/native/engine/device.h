@@ -119,6 +119,8 @@ class Device {
 
  private:
   void check(CUresult result, const char* what);
+  void make_ready(const LaunchList& list);
+  void start(const LaunchList& list);
   void close();
 
   std::shared_ptr<const Library> library_;
