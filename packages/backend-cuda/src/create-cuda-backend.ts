@@ -210,16 +210,20 @@ class DeviceBackend implements CudaBackend {
   }
 }
 
-const version = (number: number, unit: number): string =>
-  `${Math.floor(number / unit)}.${Math.floor((number % unit) / (unit / 100 || 1))}`;
+/** 90 is 9.0. */
+const capabilityText = ({ capability }: DeviceFacts): string =>
+  `${Math.floor(capability / 10)}.${capability % 10}`;
+
+/** 12040 is 12.4. */
+const driverText = ({ driverVersion }: DeviceFacts): string =>
+  `${Math.floor(driverVersion / 1000)}.${Math.floor((driverVersion % 1000) / 10)}`;
 
 function describe(facts: DeviceFacts, ordinal: number): CudaDevice {
-  const { capability, driverVersion } = facts;
   return {
     ordinal,
     name: facts.name,
-    computeCapability: `${Math.floor(capability / 10)}.${capability % 10}`,
-    driverVersion: version(driverVersion, 1000),
+    computeCapability: capabilityText(facts),
+    driverVersion: driverText(facts),
     multiprocessors: facts.multiprocessors,
     memoryBytes: facts.totalBytes,
   };
@@ -244,8 +248,9 @@ function supportsOf({ tensorCores }: MatrixFeatures): BackendSupports {
   };
 }
 
-function tooOld({ name, capability }: DeviceFacts): BackendError {
-  const got = `${Math.floor(capability / 10)}.${capability % 10}`;
+function tooOld(facts: DeviceFacts): BackendError {
+  const { name } = facts;
+  const got = capabilityText(facts);
   return new BackendError({
     code: 'DEVICE_UNAVAILABLE',
     message: `The device ${name} has compute capability ${got}; the kernels need 7.5 or more.`,

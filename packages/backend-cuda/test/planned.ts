@@ -57,6 +57,7 @@ export function addressesFor(program: Program, weights: WeightOf): Addresses {
       return { ...stored, address, place: placeMatrix(stored) };
     },
     table: (name) => ({
+      format: weights(name).format,
       address: 0x5000_0000 + tableStride * names.indexOf(name),
       rowBytes: 2 * weights(name).columns,
     }),

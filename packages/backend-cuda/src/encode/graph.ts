@@ -50,7 +50,7 @@ export type View = ViewOf<RowsBuffer>;
 /**
  * What a field of a kernel's arguments holds. Rows: a view, a parameter (from one of its numbers on), or nothing.
  * Pointers: a state, an embedding table as the file has it, bytes of scratch, or of the counters, or nothing. Counts: a
- * number, or the bytes of a row of such a table.
+ * number, the bytes of a row of such a table, or its format.
  */
 export type Argument =
   | number
@@ -59,6 +59,7 @@ export type Argument =
   | { readonly state: string }
   | { readonly table: string }
   | { readonly rowBytesOf: string }
+  | { readonly fileFormatOf: string }
   | { readonly matrix: string }
   | { readonly prepared: PreparedBuffer }
   | { readonly scratch: ScratchBuffer; readonly offset: number }

@@ -12,7 +12,6 @@ import {
   selectRowsKernel,
 } from '../kernels/elementwise.js';
 import { embedColumns, embedKernel } from '../kernels/embed.js';
-import { fileFormatCode } from '../kernels/file-formats.js';
 import type { Kernel } from '../kernels/kernel.js';
 import { activationCode } from '../kernels/math.js';
 import { l2NormKernel, normKernel } from '../kernels/norm.js';
@@ -71,14 +70,14 @@ function partwise(
 
 const encoders: Encoders = {
   embed: (op, { graph }) => {
-    const { format } = graph.matrix(op.table);
     const out = graph.write(op.out);
     const { width } = op.out;
     const values = {
       table: { table: op.table },
       out,
       width,
-      format: fileFormatCode(format),
+      // Not always the matrix's own: what was made of its other form is f32.
+      format: { fileFormatOf: op.table },
       row_bytes: { rowBytesOf: op.table },
       takes_vectors: Number(op.by === 'input'),
     };

@@ -1,6 +1,7 @@
 /** What a launch names, found: buffers, parameters, states and weights become addresses. */
-import type { Limits } from '@rwkv-ts/backend';
+import type { Limits, WeightFormat } from '@rwkv-ts/backend';
 import type { ParameterArea, PlacedBuffers } from '@rwkv-ts/program';
+import { fileFormatCode } from '../kernels/file-formats.js';
 import { preparedRow } from '../kernels/prepare.js';
 import type { FieldValue, FieldValues, MatrixValue } from './arguments.js';
 import { type Argument, type Buffer, rowCount, type Values } from './graph.js';
@@ -14,7 +15,11 @@ export interface Addresses {
   readonly state: (name: string) => number;
   readonly matrix: (name: string) => MatrixValue;
   /** Rows as the file has them, of so many bytes each. */
-  readonly table: (name: string) => { readonly address: number; readonly rowBytes: number };
+  readonly table: (name: string) => {
+    readonly format: WeightFormat;
+    readonly address: number;
+    readonly rowBytes: number;
+  };
 }
 
 export interface Placement {
@@ -62,6 +67,7 @@ export function resolveValues(
     if ('matrix' in argument) return matrix(argument.matrix);
     if ('state' in argument) return state(argument.state);
     if ('table' in argument) return table(argument.table).address;
+    if ('fileFormatOf' in argument) return fileFormatCode(table(argument.fileFormatOf).format);
     if ('rowBytesOf' in argument) return table(argument.rowBytesOf).rowBytes;
     if ('scratch' in argument) return addressOf(argument.scratch) + argument.offset;
     return counters + argument.counters;
