@@ -20,5 +20,6 @@ export const allowedImports = {
   sampler: base,
   hub: ['backend', 'weights'],
   generate: ['backend', 'formats', 'hub', 'model', 'program', 'sampler', 'tokenizer', 'weights'],
+  train: ['backend', 'formats', 'model', 'program', 'sampler', 'tokenizer', 'weights'],
   'demo-model': [],
 };
