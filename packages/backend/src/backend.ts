@@ -1,6 +1,6 @@
 /**
  * The shared backend interface: a device that runs programs. Eight methods on four disposable handles,
- * and a ninth for those with `top-k`.
+ * a ninth for those with `top-k`, and a tenth for those that train (`training.ts`).
  *
  * Every handle is `AsyncDisposable`: disposal is idempotent, waits for queued work, and frees everything the handle
  * holds; a method called afterwards fails with `BackendError` `DISPOSED`. Disposing of a backend disposes of all handles
@@ -14,6 +14,7 @@
 import './dispose.js';
 import type { Batch, Limits } from './batch.js';
 import type { OpKind, Program, StateSpec } from './program.js';
+import type { Training, TrainingOptions } from './training.js';
 import type { HostWeight, WeightFormat } from './weights.js';
 
 /** What a backend can do. The conformance suite skips nothing else, and checks the claims. */
@@ -30,6 +31,8 @@ export interface BackendSupports {
   readonly roundedProducts?: ReadonlySet<'f16' | 'bf16'>;
   /** Whether a batch may carry embedding vectors. */
   readonly embeddings: boolean;
+  /** Ops that `createTraining` differentiates, there where that method is; `lower()` rewrites others into them. */
+  readonly trainingOps?: ReadonlySet<OpKind>;
 }
 
 export interface Backend extends AsyncDisposable {
@@ -69,6 +72,17 @@ export interface Backend extends AsyncDisposable {
    * @throws BackendError `UNSUPPORTED_OP`, `PROGRAM_INVALID`, `OUT_OF_MEMORY`, `DISPOSED`
    */
   compile(program: Program, bindings: Bindings, limits: Limits): Promise<Executable>;
+  /**
+   * Takes the weights that `program` names, as `upload` does, and plans runs that learn. Trainable weights may come in any
+   * claimed format, and are held in full precision; frozen ones keep theirs where the backend multiplies by it. All slots
+   * start reset, gradients and moments at zero. Names that the program lacks, or twice, are a `TypeError`.
+   * @throws BackendError as `upload` and `compile`
+   */
+  createTraining?(
+    program: Program,
+    weights: AsyncIterable<HostWeight>,
+    options: TrainingOptions,
+  ): Promise<Training>;
 }
 
 export interface UploadOptions {

@@ -39,6 +39,18 @@ export {
 } from './plan-memory.js';
 export { printProgram } from './print-program.js';
 export { sparseWeights } from './sparse-weights.js';
+export {
+  type BackwardPlan,
+  type BackwardPlanOptions,
+  type BackwardStep,
+  type GradientUse,
+  planBackward,
+} from './training/plan-backward.js';
+export {
+  type TrainingBatchContext,
+  validateTrainingBatch,
+  validateTrainingOptions,
+} from './training/validate-training.js';
 export { type BatchContext, batchBounds, requireRow, validateBatch } from './validate-batch.js';
 export { validateLimits } from './validate-limits.js';
 export { validateProgram } from './validate-program.js';
