@@ -54,6 +54,9 @@ export class NativeExecutable implements CpuExecutable {
   readonly #program: NativeHandle;
   readonly #holding: Holding;
   readonly #transit: Transit;
+  readonly #fail = (cause: unknown): never => {
+    throw nativeError(cause, { what: 'The step', got: this.#holding.bytes });
+  };
   #disposal: Promise<void> | undefined;
 
   static async create(engine: Engine, options: ExecutableOptions): Promise<NativeExecutable> {
@@ -127,41 +130,54 @@ export class NativeExecutable implements CpuExecutable {
     return this.#disposal !== undefined;
   }
 
-  async run(batch: Batch): Promise<Rows> {
+  run(batch: Batch): Promise<Rows> {
+    // No async function: a step of a small model is short enough for its overhead to show.
+    try {
+      return this.#run(batch);
+    } catch (cause) {
+      const error: Error = cause as Error;
+      return Promise.reject(error);
+    }
+  }
+
+  #run(batch: Batch): Promise<Rows> {
     this.#requireLive();
     validateBatch(batch, this.#limits, this.#batchContext);
-    const { tokens, starts, slots, wanted, embeddings, output, candidates = false } = batch;
-    const { addon, handle } = this.#engine;
+    const { wanted, output, candidates = false } = batch;
     this.#rowsKept = candidates ? wanted.length : 0;
     const numbers = wanted.length * (candidates ? this.#candidatesWidth : this.#outputWidth);
     const fits = numbers > 0 && output instanceof Float32Array && output.length >= numbers;
-    const target = fits ? output : undefined;
-    const shared = target !== undefined && isShared(target);
-    let rows: Float32Array | undefined;
-    if (shared) rows = target.length === numbers ? target : target.subarray(0, numbers);
-    else if (target !== undefined) rows = this.#transit.take(numbers);
-    try {
-      rows ??= new Float32Array(numbers);
-      await addon.run(
-        handle,
-        this.#program,
-        tokens,
-        starts,
-        slots,
-        wanted,
-        embeddings?.at,
-        embeddings?.vectors,
-        rows,
-        candidates,
-      );
-    } catch (cause) {
-      throw nativeError(cause, { what: 'The step', got: this.#holding.bytes });
-    }
+    if (!fits) return this.#runInto(batch, new Float32Array(numbers));
+    if (!isShared(output)) return this.#runThrough(batch, output, numbers);
+    return this.#runInto(batch, output.length === numbers ? output : output.subarray(0, numbers));
+  }
+
+  /** `rows` are in memory that nobody takes away. */
+  #runInto(batch: Batch, rows: Float32Array): Promise<Rows> {
+    const { tokens, starts, slots, wanted, embeddings, candidates = false } = batch;
+    const done = this.#engine.addon.run(
+      this.#engine.handle,
+      this.#program,
+      tokens,
+      starts,
+      slots,
+      wanted,
+      embeddings?.at,
+      embeddings?.vectors,
+      rows,
+      candidates,
+    );
+    return done.then(undefined, this.#fail);
+  }
+
+  async #runThrough(batch: Batch, output: Float32Array, numbers: number): Promise<Rows> {
+    const rows = this.#transit.take(numbers);
+    await this.#runInto(batch, rows);
     // It may have been transferred or shrunk meanwhile.
-    if (target === undefined || shared || target.length < numbers) return rows;
-    target.set(rows);
-    if (!this.disposed) this.#transit.give(rows as Float32Array<ArrayBuffer>);
-    return target.subarray(0, numbers);
+    if (output.length < numbers) return rows;
+    output.set(rows);
+    if (!this.disposed) this.#transit.give(rows);
+    return output.subarray(0, numbers);
   }
 
   async outputRow(row: number): Promise<Rows> {

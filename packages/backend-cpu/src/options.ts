@@ -16,7 +16,7 @@ export interface CpuBackendOptions {
   readonly pin?: boolean;
   /**
    * How long an idle thread spins before it sleeps, in microseconds. Spinning over the gap between two tokens saves a
-   * wake-up; sleeping saves power. Default 100.
+   * wake-up; sleeping saves power. Default 500: what JavaScript takes between two steps, sampling included.
    */
   readonly spinMicroseconds?: number;
   /** Bytes that all handles together may hold. Default: the memory of the machine, or of its container. */
@@ -39,7 +39,7 @@ const largestThreads = 256;
  */
 export function resolveOptions(options: CpuBackendOptions, addon: NativeAddon): ResolvedOptions {
   const { threads = defaultThreads(), instructions = 'auto', pin = false } = options;
-  const { spinMicroseconds = 100, memoryLimit = systemMemory() } = options;
+  const { spinMicroseconds = 500, memoryLimit = systemMemory() } = options;
   requireInteger('threads', threads, { least: 1, most: largestThreads });
   requireInteger('spinMicroseconds', spinMicroseconds, { least: 0, most: 1e6 });
   if (typeof pin !== 'boolean') throw new TypeError(`pin must be a boolean, got ${typeof pin}.`);

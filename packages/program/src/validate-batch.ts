@@ -86,6 +86,8 @@ function requireArray(
   value: unknown,
   type: typeof Uint32Array | typeof Float32Array,
 ): void {
+  // The common case without a walk through prototypes: this is checked at every step.
+  if ((value as { readonly constructor?: unknown } | undefined)?.constructor === type) return;
   if (value instanceof type) return;
   const got = Object.prototype.toString.call(value).slice(8, -1);
   throw new TypeError(`${what} must be a ${type.name}, got ${got}.`);
