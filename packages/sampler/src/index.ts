@@ -5,7 +5,7 @@ export { logSoftmaxAt } from './log-softmax.js';
 export type { SamplerOptions } from './options.js';
 export type { PenaltyState } from './penalties.js';
 export { samplerPresets } from './presets.js';
-export type { RandomState } from './random.js';
+export { type RandomState, RandomStream, seedState } from './random.js';
 export { createSampler, restoreSampler } from './sampler.js';
 export type { SampledToken, Sampler } from './sampler.js';
 export type { PlainOptions, SamplerState } from './state.js';
