@@ -34,3 +34,4 @@ export {
   writeSafetensors,
   type WriteSafetensorsOptions,
 } from './writers/write-safetensors.js';
+export { type TensorToWrite, writeTensors } from './writers/write-tensors.js';

@@ -4,10 +4,10 @@ import type { ByteSink } from '../byte-source.js';
 import { configMetadataKey } from '../layouts/overrides.js';
 import { flaTargets } from './fla-targets.js';
 import { officialConfig, officialTargets } from './official-targets.js';
+import { safetensorsHeader } from './safetensors-header.js';
 import {
   emissionOrder,
   place,
-  type PlacedTarget,
   streamTargets,
   type Target,
   type WritableModel,
@@ -26,8 +26,6 @@ export interface WriteSafetensorsOptions extends WriteProgressOptions {
   readonly format?: PlainFormat;
 }
 
-const dtypes: Readonly<Record<PlainFormat, string>> = { f32: 'F32', f16: 'F16', bf16: 'BF16' };
-
 function isPlain(format: WeightFormat): format is PlainFormat {
   return format === 'f32' || format === 'f16' || format === 'bf16';
 }
@@ -40,26 +38,6 @@ function formatOf(model: WritableModel, target: Target): PlainFormat {
   const [format] = parts;
   const computed = target.change !== undefined && target.name.endsWith('.att.time_decay');
   return parts.size === 1 && format !== undefined && isPlain(format) && !computed ? format : 'f32';
-}
-
-function header(
-  placed: readonly PlacedTarget[],
-  metadata: Readonly<Record<string, string>>,
-): Uint8Array {
-  let at = 0;
-  const entries = placed.map(({ name, shape, format, byteLength }): [string, object] => {
-    const offsets = [at, at + byteLength];
-    at += byteLength;
-    return [name, { dtype: dtypes[format as PlainFormat], shape, data_offsets: offsets }];
-  });
-  const json = JSON.stringify({ __metadata__: metadata, ...Object.fromEntries(entries) });
-  const text = new TextEncoder().encode(json);
-  // Spaces up to a multiple of 8, so that readers that map the file find numbers aligned.
-  const length = Math.ceil(text.length / 8) * 8;
-  const bytes = new Uint8Array(8 + length).fill(0x20);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true);
-  bytes.set(text, 8);
-  return bytes;
 }
 
 /**
@@ -75,13 +53,16 @@ export async function writeSafetensors(
 ): Promise<void> {
   const targets = layout === 'fla' ? flaTargets(model.config) : officialTargets(model.config);
   const order = emissionOrder(model, targets);
-  const placed = order.map((target) => place(target, format ?? formatOf(model, target)));
+  const placed = order.map((target) => {
+    const chosen = format ?? formatOf(model, target);
+    return { ...place(target, chosen), format: chosen };
+  });
   const metadata = {
     format: 'pt',
     'rwkv.layout': layout,
     [configMetadataKey]: JSON.stringify(officialConfig(model.config)),
   };
-  await sink.write(header(placed, metadata));
+  await sink.write(safetensorsHeader(placed, metadata));
   for await (const bytes of streamTargets(model, placed, progress)) await sink.write(bytes);
   await sink.close();
 }
