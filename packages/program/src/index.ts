@@ -48,8 +48,10 @@ export {
 } from './training/plan-backward.js';
 export {
   type TrainingBatchContext,
+  validateAccumulateOptions,
   validateTrainingBatch,
   validateTrainingOptions,
+  validateUpdateOptions,
 } from './training/validate-training.js';
 export { type BatchContext, batchBounds, requireRow, validateBatch } from './validate-batch.js';
 export { validateLimits } from './validate-limits.js';

@@ -7,6 +7,8 @@ import {
   type Limits,
   type Program,
   type StateSpec,
+  type Training,
+  type TrainingOptions,
   type WeightFormat,
   type Weights,
 } from '@rwkv-ts/backend';
@@ -19,13 +21,16 @@ import {
   requireOps,
   validateLimits,
   validateProgram,
+  validateTrainingOptions,
 } from '@rwkv-ts/program';
 import { ReferenceExecutable } from './executable.js';
 import { JobQueue } from './job-queue.js';
 import { Memory } from './memory.js';
 import type { Precision } from './numbers.js';
+import { trainingKinds } from './ops/backward-table.js';
 import { type Form, primitiveKinds } from './ops/table.js';
 import { HostStates, type ReferenceStates } from './states.js';
+import { ReferenceTraining } from './training/training.js';
 import { ReferenceWeights } from './weights.js';
 
 export interface ReferenceBackendOptions {
@@ -44,9 +49,14 @@ export interface ReferenceBackendOptions {
   readonly coarse?: boolean;
 }
 
-/** The reference backend: its states also show themselves in full precision. */
+/** The reference backend: it trains, and its states also show themselves in full precision. */
 export interface ReferenceBackend extends Backend {
   createStates(specs: readonly StateSpec[], slots: number): Promise<ReferenceStates>;
+  createTraining(
+    program: Program,
+    weights: AsyncIterable<HostWeight>,
+    options: TrainingOptions,
+  ): Promise<Training>;
 }
 
 const weightFormats: { readonly [F in WeightFormat]: true } = {
@@ -108,6 +118,7 @@ class HostBackend implements ReferenceBackend {
       weightFormats: new Set(Object.keys(weightFormats) as WeightFormat[]),
       activations: precision,
       embeddings: true,
+      trainingOps: trainingKinds,
     };
   }
 
@@ -162,19 +173,68 @@ class HostBackend implements ReferenceBackend {
         weights,
         states,
         limits,
-        precision: this.#precision,
-        form: this.#form,
-        chunkSize: this.#chunkSize,
-        queue: this.#queue,
-        memory: this.#memory,
+        ...this.#parts(),
       }),
     );
+  }
+
+  /** What handles are made with. */
+  #parts() {
+    return {
+      precision: this.#precision,
+      form: this.#form,
+      chunkSize: this.#chunkSize,
+      queue: this.#queue,
+      memory: this.#memory,
+    };
+  }
+
+  async createTraining(
+    program: Program,
+    weights: AsyncIterable<HostWeight>,
+    options: TrainingOptions,
+  ): Promise<Training> {
+    this.#handles.requireOpen();
+    const learned = withoutCandidates(program);
+    requireOps(learned, { supported: trainingKinds, name: this.name });
+    validateProgram(learned);
+    validateTrainingOptions(learned, options);
+    const parts = structuredClone({ ...options, program: learned });
+    const { queue, memory, precision } = this.#parts();
+    const names = new Set(parts.trainable.map(({ name }) => name));
+    const needed = new Set(parts.program.weights.map(({ name }) => name));
+    const precisionOf = (name: string): Precision => (names.has(name) ? precision : 'f32');
+    const held = this.#handles.own(new ReferenceWeights({ queue, memory, precisionOf }));
+    try {
+      for await (const weight of weights) {
+        if (needed.has(weight.name)) held.add(weight, this.supports.weightFormats);
+      }
+      requireLive(held.disposed, 'backend');
+      const states = new Map(parts.program.states.map(({ name, shape }) => [name, shape]));
+      checkBindings(parts.program, {
+        weights: (name) => held.get(name)?.shape,
+        states: (name) => states.get(name),
+      });
+      return this.#handles.own(
+        new ReferenceTraining({ ...this.#parts(), ...parts, weights: held }),
+      );
+    } catch (error) {
+      await held[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     this.#disposal ??= this.#handles.close();
     return this.#disposal;
   }
+}
+
+/** The candidates, which no op reads, say nothing that could be learned from. */
+function withoutCandidates({ candidates, ...program }: Program): Program {
+  if (!candidates) return program;
+  const ops = program.ops.filter((op) => op.kind !== 'top-k' || op.out.id !== candidates.id);
+  return { ...program, ops };
 }
 
 function requireOption(name: string, value: string, choices: readonly string[]): void {

@@ -15,7 +15,6 @@ import {
   requireRow,
   validateBatch,
 } from '@rwkv-ts/program';
-import { activationFunctions } from './activation.js';
 import type { JobQueue } from './job-queue.js';
 import { Holding, type Memory } from './memory.js';
 import {
@@ -26,8 +25,10 @@ import {
   viewNumbers,
 } from './numbers.js';
 import type { Kernel, OpContext } from './ops/context.js';
+import { writeParameter } from './ops/parameter.js';
 import { type Form, prepareOp } from './ops/table.js';
-import type { HostStates, StateBlock } from './states.js';
+import type { StateBlock } from './state-blocks.js';
+import type { HostStates } from './states.js';
 import { copyBatch, createStep, loadStep, type Step } from './step.js';
 import type { DecodedWeight, ReferenceWeights } from './weights.js';
 
@@ -159,16 +160,14 @@ function createContext(
       return viewNumbers(precision, { buffer, offset: plan.offsets.get(id) ?? 0, count });
     },
     matrix: (name) => boundWeight(weights, name).values,
-    parameter({ weight, form }) {
+    parameter({ weight, form }, count) {
       const stored = boundWeight(weights, weight).values;
+      const length = count ?? stored.length;
       const numbers = holding.allocate(
-        { bytes: stored.length * elementBytes, what: `Parameter ${weight}` },
-        () => createNumbers(precision, stored.length),
+        { bytes: length * elementBytes, what: `Parameter ${weight}` },
+        () => createNumbers(precision, length),
       );
-      numbers.set(stored);
-      if (form === undefined) return numbers;
-      const activation = activationFunctions[form];
-      for (let at = 0; at < numbers.length; at++) numbers[at] = activation(stored[at]!);
+      writeParameter(numbers, { stored, form });
       return numbers;
     },
     state: (name) => boundState(states, name),

@@ -3,22 +3,32 @@ import { requireLive } from '@rwkv-ts/program';
 import { decodeWeight } from './decode-weight.js';
 import type { JobQueue } from './job-queue.js';
 import { Holding, type Memory } from './memory.js';
+import { bytesPerNumber, createNumbers, type Numbers, type Precision } from './numbers.js';
 
-/** One decoded weight. Every format is exact in f32, so f32 serves both precisions. */
+/** One decoded weight. Every format is exact in f32, so f32 serves both precisions where nothing learns. */
 export interface DecodedWeight {
   readonly shape: readonly number[];
-  readonly values: Float32Array;
+  readonly values: Numbers;
 }
 
-/** Weights decoded to f32 in host memory. */
+export interface WeightsOptions {
+  readonly queue: JobQueue;
+  readonly memory: Memory;
+  /** How a weight is held once it is decoded. Default f32. */
+  readonly precisionOf?: (name: string) => Precision;
+}
+
+/** Weights decoded in host memory. */
 export class ReferenceWeights implements Weights {
   readonly #queue: JobQueue;
   readonly #holding: Holding;
+  readonly #precisionOf: (name: string) => Precision;
   readonly #weights = new Map<string, DecodedWeight>();
   #disposal: Promise<void> | undefined;
 
-  constructor({ queue, memory }: { queue: JobQueue; memory: Memory }) {
+  constructor({ queue, memory, precisionOf = () => 'f32' }: WeightsOptions) {
     this.#queue = queue;
+    this.#precisionOf = precisionOf;
     this.#holding = new Holding(memory);
   }
 
@@ -50,13 +60,22 @@ export class ReferenceWeights implements Weights {
         got: 2,
       });
     }
-    const values = decodeWeight(weight, (count) =>
-      this.#holding.allocate(
-        { bytes: count * 4, what: `Weight ${name}` },
-        () => new Float32Array(count),
-      ),
-    );
+    const values = this.#decode(weight);
     this.#weights.set(name, { shape: [...shape], values });
+  }
+
+  #decode(weight: HostWeight): Numbers {
+    const precision = this.#precisionOf(weight.name);
+    let values: Numbers | undefined;
+    const decoded = decodeWeight(weight, (count) => {
+      values = this.#holding.allocate(
+        { bytes: count * bytesPerNumber[precision], what: `Weight ${weight.name}` },
+        () => createNumbers(precision, count),
+      );
+      return values instanceof Float32Array ? values : new Float32Array(count);
+    });
+    if (values && values !== decoded) values.set(decoded);
+    return values ?? decoded;
   }
 
   get(name: string): DecodedWeight | undefined {

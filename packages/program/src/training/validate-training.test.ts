@@ -1,6 +1,11 @@
-import type { Program, TrainingBatch, TrainingOptions } from '@rwkv-ts/backend';
+import type { Program, TrainingBatch, TrainingOptions, UpdateOptions } from '@rwkv-ts/backend';
 import { describe, expect, test } from 'vitest';
-import { validateTrainingBatch, validateTrainingOptions } from './validate-training.js';
+import {
+  validateAccumulateOptions,
+  validateTrainingBatch,
+  validateTrainingOptions,
+  validateUpdateOptions,
+} from './validate-training.js';
 
 const program: Program = {
   weights: [{ name: 'emb', shape: [5, 4] }],
@@ -110,5 +115,61 @@ describe('validateTrainingBatch', () => {
   test('refuses arrays of another type', () => {
     expect(check({ targets: [2, 3] as unknown as Uint32Array })).toThrow(TypeError);
     expect(check({ lossWeights: [1, 1] as unknown as Float32Array })).toThrow(TypeError);
+  });
+});
+
+describe('validateAccumulateOptions', () => {
+  test('takes any finite scale', () => {
+    for (const options of [{}, { scale: 0 }, { scale: -2, largestLogitPenalty: 1e-4 }]) {
+      expect(() => {
+        validateAccumulateOptions(options);
+      }).not.toThrow();
+    }
+  });
+
+  test.each([
+    { scale: Number.NaN },
+    { scale: Infinity },
+    { largestLogitPenalty: -1 },
+    { largestLogitPenalty: Infinity },
+  ])('refuses %o', (options) => {
+    expect(() => {
+      validateAccumulateOptions(options);
+    }).toThrow(TypeError);
+  });
+});
+
+describe('validateUpdateOptions', () => {
+  const options: UpdateOptions = {
+    step: 1,
+    learningRate: 1e-3,
+    weightDecay: 0,
+    betas: [0.9, 0.99],
+    epsilon: 1e-8,
+  };
+
+  test('takes what the formula is defined for', () => {
+    for (const more of [{}, { learningRate: 0 }, { gradientNormLimit: 1 }]) {
+      expect(() => {
+        validateUpdateOptions({ ...options, ...more });
+      }).not.toThrow();
+    }
+  });
+
+  test.each<Partial<UpdateOptions>>([
+    { step: 0 },
+    { step: 1.5 },
+    { learningRate: -1 },
+    { learningRate: Number.NaN },
+    { weightDecay: Infinity },
+    { betas: [1, 0.9] },
+    { betas: [0.9, -0.1] },
+    { epsilon: 0 },
+    { gradientNormLimit: 0 },
+    { gradientNormLimit: Number.NaN },
+  ])('refuses %o', (more) => {
+    expect(() => {
+      validateUpdateOptions({ ...options, ...more });
+    }).toThrow(TypeError);
   });
 });

@@ -1,10 +1,12 @@
 /** Checks what a training is made from and runs on, before anything happens. */
 import {
+  type AccumulateOptions,
   BackendError,
   type Limits,
   type Program,
   type TrainingBatch,
   type TrainingOptions,
+  type UpdateOptions,
 } from '@rwkv-ts/backend';
 import { batchBounds, validateBatch } from '../validate-batch.js';
 import { validateLimits } from '../validate-limits.js';
@@ -77,6 +79,45 @@ export function validateTrainingBatch(
     if (Number.isFinite(weight) && weight >= 0) continue;
     fail(`batch.lossWeights[${row}]`, 'finite and not negative', weight);
   }
+}
+
+/** @throws TypeError for a scale that is not finite, or a penalty that is not finite and not negative */
+export function validateAccumulateOptions(options: AccumulateOptions): void {
+  const { scale = 1, largestLogitPenalty = 0 } = options;
+  if (!Number.isFinite(scale)) throw new TypeError(`scale must be finite, got ${scale}.`);
+  requireNumber('largestLogitPenalty', largestLogitPenalty, atLeastZero);
+}
+
+/** @throws TypeError for numbers outside the ranges in which the formula means something */
+export function validateUpdateOptions(options: UpdateOptions): void {
+  const { step, learningRate, weightDecay, betas, epsilon, gradientNormLimit } = options;
+  if (!Number.isSafeInteger(step) || step < 1) {
+    throw new TypeError(`step must be an integer from 1, got ${step}.`);
+  }
+  requireNumber('learningRate', learningRate, atLeastZero);
+  requireNumber('weightDecay', weightDecay, atLeastZero);
+  for (const index of [0, 1] as const) {
+    requireNumber(`betas[${index}]`, betas[index], {
+      holds: (beta) => beta >= 0 && beta < 1,
+      expected: 'from 0 to below 1',
+    });
+  }
+  requireNumber('epsilon', epsilon, positive);
+  if (gradientNormLimit !== undefined) {
+    requireNumber('gradientNormLimit', gradientNormLimit, positive);
+  }
+}
+
+interface Range {
+  readonly holds: (value: number) => boolean;
+  readonly expected: string;
+}
+const atLeastZero: Range = { holds: (value) => value >= 0, expected: 'finite and not negative' };
+const positive: Range = { holds: (value) => value > 0, expected: 'finite and positive' };
+
+function requireNumber(name: string, value: number, { holds, expected }: Range): void {
+  if (Number.isFinite(value) && holds(value)) return;
+  throw new TypeError(`${name} must be ${expected}, got ${value}.`);
 }
 
 function checkLength(what: string, got: number, expected: number): void {

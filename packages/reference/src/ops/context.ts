@@ -1,7 +1,7 @@
 import type { OpOf, Operand, Parameter, PrimitiveKind, Value } from '@rwkv-ts/backend';
 import { isValue } from '@rwkv-ts/program';
 import type { Numbers } from '../numbers.js';
-import type { StateBlock } from '../states.js';
+import type { StateBlock } from '../state-blocks.js';
 import type { Step } from '../step.js';
 
 /** What an op gets while it is compiled. Everything here allocates or looks up; a step does neither. */
@@ -11,10 +11,13 @@ export interface OpContext {
   readonly chunkSize: number;
   /** The memory of a value for the largest step: [rows, width]. */
   value(value: Value): Numbers;
-  /** A weight as stored, decoded to f32. */
-  matrix(name: string): Float32Array;
-  /** A parameter with its form applied, in the precision of the backend. */
-  parameter(parameter: Parameter): Numbers;
+  /** A weight as stored, decoded: to f32, or to the precision of the backend where it learns. */
+  matrix(name: string): Numbers;
+  /**
+   * A parameter with its form applied, in the precision of the backend, as `count` numbers: one [H] is spread over the
+   * channels of each head. Default as many as are stored.
+   */
+  parameter(parameter: Parameter, count?: number): Numbers;
   state(name: string): StateBlock;
   /** Double-precision memory of the op's own. */
   scratch(count: number): Float64Array;
@@ -36,20 +39,4 @@ export function operandOf(
   return isValue(operand)
     ? { numbers: context.value(operand), stride: operand.width }
     : { numbers: context.parameter(operand), stride: 0 };
-}
-
-/** A parameter [H] or [H, N] as [H, N]. */
-export function perChannel(
-  parameter: Parameter,
-  { heads, channels }: { heads: number; channels: number },
-  context: OpContext,
-): Numbers {
-  const numbers = context.parameter(parameter);
-  if (numbers.length === channels) return numbers;
-  const spread = context.scratch(channels);
-  const size = channels / heads;
-  for (let head = 0; head < heads; head++) {
-    spread.fill(numbers[head]!, head * size, (head + 1) * size);
-  }
-  return spread;
 }

@@ -27,7 +27,7 @@ export const prepareMatmul: Prepare<'matmul'> = (op, context) => {
 };
 
 interface Matrix {
-  readonly weight: Float32Array;
+  readonly weight: Numbers;
   readonly inner: number;
   readonly outer: number;
 }
@@ -122,7 +122,7 @@ function multiplyRow(
 }
 
 function dot(
-  weight: Float32Array,
+  weight: Numbers,
   weightStart: number,
   { x, start, inner }: { x: Numbers; start: number; inner: number },
 ): number {

@@ -1,6 +1,6 @@
 import type { Numbers } from '../numbers.js';
 import { forEachChunk } from './chunks.js';
-import { perChannel, type Prepare } from './context.js';
+import type { Prepare } from './context.js';
 import { decayOf } from './wkv6.js';
 
 /**
@@ -32,7 +32,7 @@ export const prepareChunkedWkv6: Prepare<'wkv6'> = (op, context) => {
     v: context.value(op.v),
     out: context.value(op.out),
     decay,
-    bonus: perChannel(op.first, { heads, channels: width }, context),
+    bonus: context.parameter(op.first, width),
     state,
     scores: context.scratch(chunkSize * chunkSize),
     queries: context.scratch(chunkSize * n),

@@ -1,5 +1,5 @@
 import { isValue } from '@rwkv-ts/program';
-import { type OpContext, operandOf, perChannel, type Prepare } from './context.js';
+import { type OpContext, operandOf, type Prepare } from './context.js';
 import type { OpOf } from '@rwkv-ts/backend';
 import type { Numbers } from '../numbers.js';
 
@@ -22,7 +22,7 @@ export const prepareWkv6: Prepare<'wkv6'> = (op, context) => {
   const v = context.value(op.v);
   const out = context.value(op.out);
   const { numbers: decay, stride } = decayOf(op, context);
-  const first = perChannel(op.first, { heads, channels: width }, context);
+  const first = context.parameter(op.first, width);
   const { values: state, size } = context.state(op.state);
   const sums = context.scratch(n);
   return () => {
@@ -54,9 +54,9 @@ export const prepareWkv6: Prepare<'wkv6'> = (op, context) => {
 
 /** The decay as `numbers[t * stride + channel]`: a value per token (v6), or one row that all tokens share (v5). */
 export function decayOf(
-  { decay, heads, out }: OpOf<'wkv6'>,
+  { decay, out }: OpOf<'wkv6'>,
   context: OpContext,
 ): { readonly numbers: Numbers; readonly stride: number } {
   if (isValue(decay)) return operandOf(decay, context);
-  return { numbers: perChannel(decay, { heads, channels: out.width }, context), stride: 0 };
+  return { numbers: context.parameter(decay, out.width), stride: 0 };
 }
