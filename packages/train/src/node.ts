@@ -1,2 +1,2 @@
 // What only Node can do. One line a module, so that several people can add modules at once.
-export {};
+export { createTokenFiles, openTokenFiles, tokenFilesPrefix } from './data/token-files.node.js';
