@@ -10,6 +10,7 @@ import { addGenerate } from './commands/generate.js';
 import { addInspect } from './commands/inspect.js';
 import { addLogits } from './commands/logits.js';
 import { addPerplexity } from './commands/perplexity.js';
+import { addPrepare } from './commands/prepare.js';
 import { addTokenize } from './commands/tokenize.js';
 import type { Terminal } from './terminal.js';
 
@@ -46,6 +47,7 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 3 unusable input,
     addConvert,
     addPerplexity,
     addBench,
+    addPrepare,
     addDoctor,
     addCache,
   ]) {

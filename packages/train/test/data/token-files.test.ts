@@ -104,12 +104,17 @@ describe('the token files of RWKV-LM', () => {
     // Two documents of items [1, 2] and [3]; int64.
     const index = patched(17, [5]);
     const view = new DataView(index.buffer);
-    [1, 1, 1].forEach((size, at) => { view.setInt32(34 + 4 * at, size, true); });
-    [0, 8, 16].forEach((pointer, at) => { view.setBigInt64(46 + 8 * at, BigInt(pointer), true); });
+    [1, 1, 1].forEach((size, at) => {
+      view.setInt32(34 + 4 * at, size, true);
+    });
+    [0, 8, 16].forEach((pointer, at) => {
+      view.setBigInt64(46 + 8 * at, BigInt(pointer), true);
+    });
     const three = index.slice(0, -8);
     new DataView(three.buffer).setBigUint64(26, 3n, true);
-    [0, 2, 3].forEach((first, at) => { new DataView(three.buffer).setBigInt64(70 + 8 * at, BigInt(first), true); },
-    );
+    [0, 2, 3].forEach((first, at) => {
+      new DataView(three.buffer).setBigInt64(70 + 8 * at, BigInt(first), true);
+    });
     const tokens = new Uint8Array(new BigInt64Array([9n, 70_000n, 3n]).buffer);
     await using data = await open(tokens, three);
     expect(data).toMatchObject({ tokens: 3, documents: 2, type: 'int64' });
