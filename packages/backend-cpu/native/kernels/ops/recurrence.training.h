@@ -104,3 +104,10 @@ RWKV_INLINE float dot(const float* x, const float* y, size_t stride) {
     return lanes.read(x + c) * lanes.read(y + c);
   });
 }
+
+/** Σ x y u. */
+RWKV_INLINE float dot(const float* x, const float* y, const float* u, size_t stride) {
+  return sum_columns(stride, [&](size_t c, auto lanes) RWKV_LAMBDA_INLINE {
+    return lanes.read(x + c) * lanes.read(y + c) * lanes.read(u + c);
+  });
+}

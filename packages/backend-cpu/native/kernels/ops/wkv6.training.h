@@ -68,6 +68,8 @@ static void wkv6_forward(const Wkv6TrainingArgs& args, float* scratch) {
   float* state = scratch;
   const Wkv6Inputs token(state + (size + kRowGroup - 1) * stride, stride);
   float* y = token.out_gradient;
+  float* first = y + stride;
+  pad_row(args.first, first, size);
   pad_transposed(args.state, state, size);
   for (size_t t = 0; t < args.tokens; t++) {
     if (args.record && t % kCheckpointTokens == 0) {
@@ -78,7 +80,7 @@ static void wkv6_forward(const Wkv6TrainingArgs& args, float* scratch) {
       sums_of_rows(state, j, stride, token.r, y);
       wkv6_advance(token, state, j, j + kRowGroup < size ? j + kRowGroup : size, stride);
     }
-    const F own = broadcast(bonus7_sum(token.r, token.k, args.first, size));
+    const F own = broadcast(dot(token.r, token.k, first, stride));
     float* out = args.out.row(t);
     for_columns(size, [&](size_t c, auto lanes) RWKV_LAMBDA_INLINE {
       lanes.write(out + c, fma(own, lanes.read(token.v + c), lanes.read(y + c)));
@@ -151,12 +153,12 @@ RWKV_INLINE void wkv6_reverse(const Wkv6Inputs& token, const float* state, float
       const size_t line = j * stride + i;
       const F value = broadcast(token.v[j]);
       const F out_gradient = broadcast(token.out_gradient[j]);
+      F later[kVectors];
+      for (int n = 0; n < kVectors; n++) later[n] = load(gradient + line + n * kLanes);
       for (int n = 0; n < kVectors; n++) {
-        float* place = gradient + line + n * kLanes;
-        const F later = load(place);
-        dk[n] = fma(value, later, dk[n]);
-        dd[n] = fma(later, load(state + line + n * kLanes), dd[n]);
-        store(place, fma(later, decay[n], out_gradient * r[n]));
+        dk[n] = fma(value, later[n], dk[n]);
+        dd[n] = fma(later[n], load(state + line + n * kLanes), dd[n]);
+        store(gradient + line + n * kLanes, fma(later[n], decay[n], out_gradient * r[n]));
       }
     }
     for (int n = 0; n < kVectors; n++) {
@@ -173,7 +175,7 @@ RWKV_INLINE void wkv6_backward_token(const Wkv6Inputs& token, const float* state
   const size_t stride = kStride ? kStride : padded_row(size);
   for (size_t j = 0; j < size; j += kRowGroup) sums_of_rows(gradient, j, stride, token.k, gradients.v);
   wkv6_reverse(token, state, gradient, gradients, size, stride);
-  const F own = broadcast(bonus7_sum(token.r, token.k, gradients.first, size));
+  const F own = broadcast(dot(token.r, token.k, gradients.first, stride));
   const F e = broadcast(dot(token.v, token.out_gradient, stride));
   for (size_t c = 0; c < stride; c += kLanes) {
     const F k = load(token.k + c);
