@@ -44,3 +44,32 @@ export { initialWeights, type InitialiseOptions } from './initialise/initialise.
 export { newConfig, type NewConfigOptions, officialRanks } from './initialise/new-config.js';
 export { parameterGroups, stateGroup } from './optimizer/parameter-groups.js';
 export { learningRateAt, type LearningRateSchedule } from './optimizer/schedule.js';
+export {
+  type Checkpoint,
+  openCheckpoint,
+  type OpenCheckpointOptions,
+} from './checkpoint/read-checkpoint.js';
+export type { TrainingState } from './checkpoint/state.js';
+export {
+  type CheckpointDraft,
+  type CheckpointStore,
+  memoryCheckpoints,
+} from './checkpoint/store.js';
+export { fullTraining, newModel } from './modes/full.js';
+export type { LearnedFile, ModePlan, TrainedModel, TrainingMode } from './modes/mode.js';
+export { train, type TrainOptions } from './train.js';
+export type {
+  BatchOptions,
+  EvaluationOptions,
+  OptimizerOptions,
+  TrainerOptions,
+} from './trainer/options.js';
+export type {
+  CheckpointReport,
+  Evaluation,
+  Loss,
+  RunReport,
+  StepReport,
+} from './trainer/reports.js';
+export type { Sample, SampleStream } from './trainer/samples.js';
+export { createTrainer, type Trainer } from './trainer/trainer.js';

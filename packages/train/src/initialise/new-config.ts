@@ -1,6 +1,6 @@
 /** Configurations of new models: what the official trainers choose where one names only the size. */
 import { type RwkvConfig, validateConfig } from '@rwkv-ts/model';
-import { TrainError } from '../errors.js';
+import { optionInvalid, TrainError } from '../errors.js';
 
 export interface NewConfigOptions {
   readonly version: Exclude<RwkvConfig['version'], '7a'>;
@@ -42,7 +42,7 @@ export function officialRanks(
 }
 
 /**
- * @throws TrainError `MODE_UNSUPPORTED` for a version that cannot be started anew
+ * @throws TrainError `MODE_UNSUPPORTED` for a version that cannot be started anew, `OPTION_INVALID` for a rank it has not
  * @throws ModelError `CONFIG_INVALID`
  */
 export function newConfig(options: NewConfigOptions): RwkvConfig {
@@ -56,17 +56,23 @@ export function newConfig(options: NewConfigOptions): RwkvConfig {
     });
   }
   const isWide = version === '4' || version === '7';
-  const official = isWide ? 4 * channels : 32 * Math.floor((3.5 * channels) / 32);
+  const width = isWide ? 4 * channels : 32 * Math.floor((3.5 * channels) / 32);
   const common = {
     layers,
     channels,
-    channelMixSize: options.channelMixSize ?? official,
+    channelMixSize: options.channelMixSize ?? width,
     vocabularySize,
     normEpsilon: 1e-5,
     embeddingNorm: 'separate',
   } as const;
   const heads = { heads: channels / headSize, headSize, headNormEpsilon: 64e-5 };
-  const ranks = { ...officialRanks(version, channels), ...options.ranks };
+  const official = officialRanks(version, channels);
+  const unknown = Object.keys(options.ranks ?? {}).find((name) => !(name in official));
+  if (unknown !== undefined) {
+    const names = Object.keys(official).join(', ') || `none in RWKV-${version}`;
+    throw optionInvalid('ranks', `of ${names}`, unknown);
+  }
+  const ranks: Record<string, number> = { ...official, ...options.ranks };
   if (layers === 1 && version === '7') ranks['valueResidual'] = 0;
   const config = {
     version,
