@@ -210,12 +210,16 @@ export class ReferenceTraining implements Training {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    this.#disposal ??= this.#queue.enqueue(async () => {
+    this.#disposal ??= this.#dispose();
+    return this.#disposal;
+  }
+
+  async #dispose(): Promise<void> {
+    const own = this.#queue.enqueue(async () => {
       this.#passes = undefined;
       this.#holding.release();
-      await this.#options.weights[Symbol.asyncDispose]();
     });
-    return this.#disposal;
+    await Promise.all([own, this.#options.weights[Symbol.asyncDispose]()]);
   }
 
   #load(batch: TrainingBatch): Passes {
