@@ -6,6 +6,7 @@
       'sources': [
         'native/addon/addon.cc',
         'native/driver/library.cc',
+        'native/engine/crossing.cc',
         'native/engine/device.cc',
         'native/engine/engine.cc',
       ],

@@ -22,7 +22,7 @@ import {
   validateProgram,
 } from '@rwkv-ts/program';
 import { requireSizes } from './encode/require-sizes.js';
-import { deviceError, Engine } from './engine.js';
+import { deviceError, DeviceGroup, Engine } from './engine.js';
 import { CudaExecutable } from './executable.js';
 import { kernels as allKernels } from './kernels/all.js';
 import type { MatrixFeatures } from './kernels/linear.js';
@@ -34,18 +34,25 @@ import {
   measureRates,
 } from './measure.js';
 import type { DeviceFacts, NativeAddon, NativeHandle } from './native.js';
-import { checkOptions, type CudaBackendOptions } from './options.js';
+import { checkOptions, type CudaBackendOptions, devicesOf } from './options.js';
 import { CudaStates } from './states.js';
 import { weightFormats } from './weights/layout.js';
 import { CudaWeights } from './weights/weights.js';
 
 /** The CUDA backend. */
 export interface CudaBackend extends Backend {
+  /** The first of `devices`. */
   readonly device: CudaDevice;
-  /** Of the device's memory: what nobody holds, by the driver's account. */
-  freeBytes(): Promise<number>;
+  /** In the order in which a model's layers lie on them. */
+  readonly devices: readonly CudaDevice[];
   /**
-   * What the device gives at most, for comparing steps with; it should do nothing else meanwhile. Takes a second and
+   * Of the memory of its devices, or of the one of that ordinal: what nobody holds, by the driver's account.
+   * @throws TypeError for a device that is not the backend's
+   * @throws BackendError `DEVICE_LOST`, `DISPOSED`
+   */
+  freeBytes(device?: number): Promise<number>;
+  /**
+   * What a device gives at most, for comparing steps with; it should do nothing else meanwhile. Takes a second and
    * 512 MiB of its memory, unless told otherwise.
    * @throws TypeError for options out of range
    * @throws BackendError `OUT_OF_MEMORY`, `DEVICE_LOST`, `DISPOSED`
@@ -69,17 +76,31 @@ const leastCapability = 75;
 
 /**
  * @throws TypeError for options out of range
- * @throws BackendError `DEVICE_UNAVAILABLE` where the addon, the driver, the device or the kernels are missing
+ * @throws BackendError `DEVICE_UNAVAILABLE` where the addon, the driver, a device or the kernels are missing
  */
 export async function createCudaBackend(options: CudaBackendOptions = {}): Promise<CudaBackend> {
   checkOptions(options);
   const { addon } = findNative();
-  const handle = addon.createEngine(options.spinMicroseconds ?? 100);
+  const { memoryLimit = Infinity, peerCopies = 'auto' } = options;
+  const group = new DeviceGroup({ memoryLimit, peerCopies: peerCopies === 'auto' });
+  let read = options.kernels;
+  // Once, and not before there is a device: that there is none says more than that they are missing.
+  const images = () => (read ??= readKernels());
+  const engines: Engine[] = [];
   try {
-    const facts = await openDevice(addon, handle, options);
-    return new DeviceBackend(options, { addon, handle, facts });
+    for (const ordinal of devicesOf(options)) {
+      const handle = addon.createEngine(options.spinMicroseconds ?? 100);
+      try {
+        const facts = await openDevice(addon, handle, { ...options, ordinal, images });
+        engines.push(new Engine({ addon, handle, facts, ordinal, group }));
+      } catch (error) {
+        addon.stopEngine(handle);
+        throw error;
+      }
+    }
+    return new DeviceBackend(options, engines);
   } catch (error) {
-    addon.stopEngine(handle);
+    for (const { handle } of engines) addon.stopEngine(handle);
     throw error;
   }
 }
@@ -87,19 +108,26 @@ export async function createCudaBackend(options: CudaBackendOptions = {}): Promi
 async function openDevice(
   addon: NativeAddon,
   handle: NativeHandle,
-  { device = 0, driver = '', kernels }: CudaBackendOptions,
+  {
+    ordinal,
+    driver = '',
+    images,
+  }: CudaBackendOptions & {
+    readonly ordinal: number;
+    readonly images: () => readonly Uint8Array[];
+  },
 ): Promise<DeviceFacts> {
   try {
-    const facts = await addon.openDevice(handle, driver, device);
+    const facts = await addon.openDevice(handle, driver, ordinal);
     if (facts.capability < leastCapability) throw tooOld(facts);
-    for (const image of kernels ?? readKernels()) await addon.loadModule(handle, image);
+    for (const image of images()) await addon.loadModule(handle, image);
     await addon.findKernels(
       handle,
       allKernels.map(({ name }) => name),
     );
     return facts;
   } catch (cause) {
-    throw unavailable(cause, device);
+    throw unavailable(cause, ordinal);
   }
 }
 
@@ -107,46 +135,40 @@ class DeviceBackend implements CudaBackend {
   readonly specificationVersion = 'v1';
   readonly name: string;
   readonly device: CudaDevice;
+  readonly devices: readonly CudaDevice[];
   readonly supports: BackendSupports;
-  readonly #engine: Engine;
+  readonly #engines: readonly Engine[];
   readonly #handles: HandleKeeper;
-  readonly #features: MatrixFeatures;
-  readonly #sparseColumns: boolean;
+  readonly #features: readonly MatrixFeatures[];
+  readonly #options: CudaBackendOptions;
   #disposal: Promise<void> | undefined;
 
-  constructor(
-    options: CudaBackendOptions,
-    parts: {
-      readonly addon: NativeAddon;
-      readonly handle: NativeHandle;
-      readonly facts: DeviceFacts;
-    },
-  ) {
-    const { facts } = parts;
-    const ordinal = options.device ?? 0;
-    this.name = `cuda:${ordinal} ${facts.name}`;
-    this.device = describe(facts, ordinal);
+  constructor(options: CudaBackendOptions, engines: readonly Engine[]) {
+    this.name = nameOf(engines);
+    this.devices = engines.map(({ facts, ordinal }) => describe(facts, ordinal));
+    this.device = this.devices[0]!;
     this.#handles = new HandleKeeper(this.name);
-    this.#engine = new Engine({ ...parts, memoryLimit: options.memoryLimit ?? Infinity });
-    this.#features = featuresOf(facts, options);
-    this.#sparseColumns = (options.sparseColumns ?? 'auto') === 'auto';
+    this.#engines = engines;
+    this.#features = engines.map(({ facts }) => featuresOf(facts, options));
+    this.#options = options;
     this.supports = supportsOf(this.#features);
   }
 
   get bytes(): number {
-    return this.#engine.memory.used;
+    return this.#engines[0]!.group.memory.used;
   }
 
-  async freeBytes(): Promise<number> {
+  async freeBytes(device?: number): Promise<number> {
     this.#handles.requireOpen();
-    const { addon, handle } = this.#engine;
-    return this.#engine.guard(addon.freeBytes(handle), 'A look at the memory');
+    const engines = device === undefined ? this.#engines : [this.#engine(device)];
+    const free = await Promise.all(engines.map((engine) => engine.freeBytes()));
+    return free.reduce((total, bytes) => total + bytes, 0);
   }
 
   async measure(options: MeasureOptions = {}): Promise<CudaRates> {
     this.#handles.requireOpen();
     checkMeasureOptions(options);
-    return measureRates(this.#engine, options);
+    return measureRates(this.#engine(options.device ?? this.device.ordinal), options);
   }
 
   async upload(
@@ -154,8 +176,11 @@ class DeviceBackend implements CudaBackend {
     { program }: UploadOptions = {},
   ): Promise<Weights> {
     this.#handles.requireOpen();
-    const sparseColumns = this.#sparseColumns;
-    const handle = this.#handles.own(new CudaWeights(this.#engine, { program, sparseColumns }));
+    const shares = await this.#shares();
+    this.#handles.requireOpen();
+    const sparseColumns = (this.#options.sparseColumns ?? 'auto') === 'auto';
+    const own = { program, sparseColumns, shares };
+    const handle = this.#handles.own(new CudaWeights(this.#engines, own));
     try {
       for await (const weight of weights) await handle.add(weight);
       await handle.finish();
@@ -169,7 +194,10 @@ class DeviceBackend implements CudaBackend {
   async createStates(specs: readonly StateSpec[], slots: number): Promise<States> {
     this.#handles.requireOpen();
     const options = { specs: structuredClone(specs), slots };
-    return this.#handles.keep(CudaStates.create(this.#engine, options));
+    const creating = this.#shares().then((shares) =>
+      CudaStates.create(this.#engines, { ...options, shares }),
+    );
+    return this.#handles.keep(creating);
   }
 
   async compile(given: Program, bindings: Bindings, limits: Limits): Promise<Executable> {
@@ -190,11 +218,14 @@ class DeviceBackend implements CudaBackend {
     requireSizes(given, this.name);
     checkBindings(given, {
       weights: (name) => weights.shapeOf(name),
-      states: (name) => states.get(name)?.shape,
+      states: (name) => states.shapeOf(name),
     });
     const program = structuredClone(given);
-    const options = { program, weights, states, limits, features: this.#features };
-    return this.#handles.keep(CudaExecutable.create(this.#engine, options));
+    const options = { program, weights, states, limits: { ...limits }, features: this.#features };
+    const compiling = this.#shares().then((shares) =>
+      CudaExecutable.create(this.#engines, { ...options, shares }),
+    );
+    return this.#handles.keep(compiling);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -204,10 +235,33 @@ class DeviceBackend implements CudaBackend {
 
   async #release(): Promise<void> {
     await this.#handles.close();
-    const { addon, handle } = this.#engine;
-    await addon.drainEngine(handle).catch(() => undefined);
-    addon.stopEngine(handle);
+    const draining = this.#engines.map(({ addon, handle }) => addon.drainEngine(handle));
+    await Promise.allSettled(draining);
+    for (const { addon, handle } of this.#engines) addon.stopEngine(handle);
   }
+
+  #engine(wanted: number): Engine {
+    const found = this.#engines.find(({ ordinal }) => ordinal === wanted);
+    if (found) return found;
+    const own = this.#engines.map(({ ordinal }) => ordinal).join(', ');
+    throw new TypeError(`device must be one of the backend's (${own}), got ${String(wanted)}.`);
+  }
+
+  /** Of each device: what it can take. */
+  async #shares(): Promise<readonly number[]> {
+    if (this.#options.shares) return [...this.#options.shares];
+    if (this.#engines.length === 1) return [1];
+    return Promise.all(this.#engines.map((engine) => engine.freeBytes()));
+  }
+}
+
+/** `cuda:0,1 NVIDIA H200`, or each by itself where they differ. */
+function nameOf(engines: readonly Engine[]): string {
+  const names = new Set(engines.map(({ facts }) => facts.name));
+  const [only] = names;
+  return names.size === 1
+    ? `cuda:${engines.map(({ ordinal }) => ordinal).join(',')} ${only}`
+    : engines.map(({ label }) => label).join(', ');
 }
 
 /** 90 is 9.0. */
@@ -237,13 +291,13 @@ function featuresOf(
   return { tensorCores: capability >= 80 ? 'all' : 'f16' };
 }
 
-function supportsOf({ tensorCores }: MatrixFeatures): BackendSupports {
+function supportsOf(features: readonly MatrixFeatures[]): BackendSupports {
   const rounded = { none: [], f16: ['f16'], all: ['f16', 'bf16'] } as const;
   return {
     ops: opKinds,
     weightFormats: new Set(weightFormats),
     activations: 'f32',
-    roundedProducts: new Set(rounded[tensorCores]),
+    roundedProducts: new Set(features.flatMap(({ tensorCores }) => rounded[tensorCores])),
     embeddings: true,
   };
 }
@@ -263,7 +317,8 @@ function tooOld(facts: DeviceFacts): BackendError {
 function unavailable(cause: unknown, ordinal: number): unknown {
   if (cause instanceof BackendError || !(cause instanceof Error)) return cause;
   const { code } = cause as { code?: unknown };
-  if (code === 'OUT_OF_MEMORY') return deviceError(cause, { what: 'The device’s context' });
+  if (code === 'OUT_OF_MEMORY')
+    return deviceError(cause, { what: 'The device’s context', device: `cuda:${ordinal}` });
   return new BackendError({
     code: 'DEVICE_UNAVAILABLE',
     message: [

@@ -10,7 +10,7 @@ export interface MemoryRequest {
   readonly where?: 'device' | 'host';
 }
 
-/** Memory of one handle on the device, and what it maps of the host's: counted, and given back at once. */
+/** Memory of one handle on a device, and what it maps of the host's: counted, and given back at once. */
 export class DeviceHolding {
   readonly #engine: Engine;
   readonly #holding: Holding;
@@ -18,7 +18,7 @@ export class DeviceHolding {
 
   constructor(engine: Engine) {
     this.#engine = engine;
-    this.#holding = new Holding(engine.memory);
+    this.#holding = new Holding(engine.group.memory);
   }
 
   get bytes(): number {
@@ -30,9 +30,14 @@ export class DeviceHolding {
     const { addon, handle } = this.#engine;
     const address = await this.#holding.allocate({ bytes, what }, async () => {
       if (where === 'host') return this.#engine.guard(addon.allocateHost(handle, bytes), what);
-      const free = await this.#engine.guard(addon.freeBytes(handle), what);
-      if (bytes > free) throw outOfMemory({ what, expected: free, got: bytes });
-      return this.#engine.guard(addon.allocate(handle, bytes), what);
+      const free = await this.#engine.freeBytes();
+      const refused = { what: `${what}, on ${this.#engine.label},`, expected: free, got: bytes };
+      if (bytes > free) throw outOfMemory(refused);
+      try {
+        return await this.#engine.guard(addon.allocate(handle, bytes), what);
+      } catch (cause) {
+        throw isRefusal(cause) ? outOfMemory({ ...refused, cause }) : cause;
+      }
     });
     this.#addresses.set(address, bytes);
     return address;
@@ -47,3 +52,7 @@ export class DeviceHolding {
     this.#holding.release();
   }
 }
+
+/** The driver may refuse all the same: what is free need not lie together. */
+export const isRefusal = (cause: unknown): boolean =>
+  cause instanceof Error && 'code' in cause && cause.code === 'OUT_OF_MEMORY';

@@ -1,23 +1,23 @@
-import type { Batch, Executable, Limits, Program, Rows } from '@rwkv-ts/backend';
+import type { Batch, Executable, Limits, Op, Program, Rows } from '@rwkv-ts/backend';
 import {
   type BatchContext,
   batchBounds,
+  lowerHeadNorms,
   requireLive,
   requireRow,
+  stateOf,
   validateBatch,
   writeStepHeader,
 } from '@rwkv-ts/program';
-import { type Bucket, bucketFor } from './buckets.js';
-import { DeviceHolding } from './device-holding.js';
-import { encodeLaunches, type KernelLaunch } from './encode/arguments.js';
-import { launchesFor, type Plan, planProgram } from './encode/plan.js';
-import type { Addresses } from './encode/resolve.js';
+import { bucketFor } from './buckets.js';
+import { alignedPassage, Crossing } from './crossing.js';
+import { rowCount } from './encode/graph.js';
+import type { AnswerPlace, Plan } from './encode/plan.js';
 import type { Engine } from './engine.js';
-import { kernelIndex } from './kernels/all.js';
-import { fileFormatCode } from './kernels/file-formats.js';
 import type { MatrixFeatures } from './kernels/linear.js';
-import { activationCode } from './kernels/math.js';
-import { parameterKernel } from './kernels/parameter.js';
+import { DeviceSegment, type StepGraph } from './segment.js';
+import { type Cut, cutByHomes, cutByShares } from './split/cut.js';
+import { segmentsOf } from './split/segments.js';
 import type { CudaStates } from './states.js';
 import type { CudaWeights } from './weights/weights.js';
 
@@ -27,88 +27,78 @@ export interface ExecutableOptions {
   readonly weights: CudaWeights;
   readonly states: CudaStates;
   readonly limits: Limits;
-  readonly features: MatrixFeatures;
+  /** Of each of the devices, like what each can take. */
+  readonly features: readonly MatrixFeatures[];
+  readonly shares: readonly number[];
 }
 
-/** Graphs that are kept; one takes some hundred kilobytes of the driver's memory. */
-const mostGraphs = 96;
+interface ExecutableParts extends Omit<ExecutableOptions, 'shares' | 'features'> {
+  readonly segments: readonly DeviceSegment[];
+  readonly crossings: readonly Crossing[];
+}
 
-/** A program on the device: a step is one copy of a header, one graph, and one copy of its rows. */
+/**
+ * A program on the devices. A step is, on each of them in turn, one copy of a header, one graph, and a copy of what the next
+ * one reads; then one copy of its rows. All of that is queued at once, on the threads of the devices, and the next step may
+ * begin on the first device while this one is on the last.
+ */
 export class CudaExecutable implements Executable {
-  readonly #engine: Engine;
   readonly #weights: CudaWeights;
   readonly #states: CudaStates;
+  readonly #stateNames: readonly string[];
   readonly #limits: Limits;
   readonly #batchContext: BatchContext;
-  readonly #plan: Plan;
-  readonly #addresses: Addresses;
-  readonly #header: number;
-  readonly #holding: DeviceHolding;
-  /** By bucket, the one used longest ago first. */
-  readonly #graphs = new Map<string, Graph>();
+  readonly #segments: readonly DeviceSegment[];
+  /** From each segment but the last to the next. */
+  readonly #crossings: readonly Crossing[];
   /** Output rows of the last step that `outputRow` may still be asked for. */
   #rowsKept = 0;
   #steps = 0;
   #disposal: Promise<void> | undefined;
 
-  static async create(engine: Engine, options: ExecutableOptions): Promise<CudaExecutable> {
-    const { program, weights, states, features } = options;
+  static async create(
+    engines: readonly Engine[],
+    options: ExecutableOptions,
+  ): Promise<CudaExecutable> {
+    const { weights, states, features } = options;
     const limits = { ...options.limits };
-    await weights.make(program);
-    const stored = (name: string) => weights.matrixOf(name);
-    const plan = planProgram(program, { limits, features, weights: stored });
-    const holding = new DeviceHolding(engine);
-    const take = async (bytes: number): Promise<number> =>
-      bytes === 0 ? 0 : holding.allocate({ bytes, what: 'The memory of a step' });
+    const program = lowerHeadNorms(options.program);
+    const cut = cutFor(program, options);
+    const homes = homesOf(program, cut);
+    await states.holdOn(homes);
+    const segments: DeviceSegment[] = [];
+    const crossings: Crossing[] = [];
     try {
-      const arena = await take(plan.arena.size);
-      const parameters = await take(4 * plan.parameters.numbers);
-      const counters = await take(plan.counterBytes);
-      const header = await take(4 * plan.headerWords);
-      if (counters !== 0) {
-        const clearing = engine.addon.fillZero(engine.handle, counters, plan.counterBytes);
-        await engine.guard(clearing, 'The memory of a step');
+      await weights.make(program, cut);
+      for (const part of segmentsOf(program, cut)) {
+        const own = { program, part, weights, states, limits, features: features[part.device]! };
+        segments.push(await DeviceSegment.create(engines[part.device]!, own));
       }
-      const filling = parameterLaunches(plan, { weights, parameters });
-      await engine.launch(encodeLaunches(filling), header);
-      const addresses: Addresses = {
-        arena,
-        parameters,
-        counters,
-        state: (name) => states.get(name)!.address,
-        matrix: (name) => weights.packed(name),
-        table: (name) => weights.file(name),
-      };
-      return new CudaExecutable(engine, { ...options, limits, plan, addresses, header, holding });
+      for (const [at, { engine, plan }] of segments.slice(0, -1).entries()) {
+        const bytes = crossingBytes(plan);
+        crossings.push(await Crossing.open(engine, segments[at + 1]!.engine, bytes));
+      }
+      return new CudaExecutable({ program, weights, states, limits, segments, crossings });
     } catch (error) {
-      await holding.release();
+      states.letGo(homes.keys());
+      await releaseAll(segments, crossings);
       throw error;
     }
   }
 
-  private constructor(
-    engine: Engine,
-    parts: ExecutableOptions & {
-      readonly plan: Plan;
-      readonly addresses: Addresses;
-      readonly header: number;
-      readonly holding: DeviceHolding;
-    },
-  ) {
-    this.#engine = engine;
+  private constructor({ program, ...parts }: ExecutableParts) {
     this.#weights = parts.weights;
     this.#states = parts.states;
+    this.#stateNames = program.states.map(({ name }) => name);
     this.#limits = parts.limits;
-    this.#plan = parts.plan;
-    this.#addresses = parts.addresses;
-    this.#header = parts.header;
-    this.#holding = parts.holding;
+    this.#segments = parts.segments;
+    this.#crossings = parts.crossings;
     const { slots } = parts.states;
-    this.#batchContext = { ...batchBounds(parts.program), slots, embeddings: true };
+    this.#batchContext = { ...batchBounds(program), slots, embeddings: true };
   }
 
   get bytes(): number {
-    return this.#holding.bytes;
+    return [...this.#segments, ...this.#crossings].reduce((total, { bytes }) => total + bytes, 0);
   }
 
   get disposed(): boolean {
@@ -117,48 +107,41 @@ export class CudaExecutable implements Executable {
 
   /** Launches of a step of this many tokens, wanted rows and sequences. */
   countLaunches(step: Limits, { candidates = false }: Pick<Batch, 'candidates'> = {}): number {
-    return this.#launches(bucketFor(step, this.#limits), candidates).length;
+    const bucket = bucketFor(step, this.#limits);
+    return this.#segments.reduce(
+      (total, segment) => total + segment.launches(bucket, candidates).length,
+      0,
+    );
   }
 
   async run(batch: Batch): Promise<Rows> {
     this.#requireLive();
     validateBatch(batch, this.#limits, this.#batchContext);
     const { tokens, slots, wanted, candidates = false } = batch;
-    const { offset, width } = candidates ? this.#plan.candidates! : this.#plan.output;
     const step = ++this.#steps;
     this.#rowsKept = candidates ? wanted.length : 0;
     if (tokens.length === 0) return new Float32Array(0);
     const counts = { tokens: tokens.length, wanted: wanted.length, sequences: slots.length };
-    const graph = this.#graph(bucketFor(counts, this.#limits), candidates);
-    const header = headerOf(batch, this.#plan.headerWords);
-    const rows = rowsFor(batch, wanted.length * width);
-    const { addon, handle } = this.#engine;
-    const rowsAt = this.#addresses.arena + offset;
-    const running = addon.run(handle, graph.id, header, this.#header, rowsAt, rows);
+    const bucket = bucketFor(counts, this.#limits);
+    const graphs = this.#segments.map((segment) => segment.graph(bucket, batch));
+    const { rows, running } = this.#queue(batch, { counts, graphs });
     try {
-      // Why there is no graph says more than that there is none.
-      const [made, done] = await Promise.allSettled([graph.made, running]);
-      if (made.status === 'rejected') throw made.reason;
-      if (done.status === 'rejected') throw done.reason;
+      await this.#finish(graphs, running);
       return rows;
-    } catch (cause) {
+    } catch (error) {
       if (this.#steps === step) this.#rowsKept = 0;
-      // The next step of its size tries anew.
-      if (this.#graphs.get(graph.key) === graph) this.#graphs.delete(graph.key);
-      throw this.#engine.errorOf(cause, 'A step');
+      for (const [at, segment] of this.#segments.entries()) segment.forget(graphs[at]!);
+      throw error;
     }
   }
 
   async outputRow(row: number): Promise<Rows> {
     this.#requireLive();
     requireRow(row, this.#rowsKept);
-    const { offset, width } = this.#plan.output;
+    const { segment, place } = this.#answer('output');
+    const { offset, width } = place;
     const output = new Float32Array(width);
-    const from = this.#addresses.arena + offset + 4 * row * width;
-    const parts = Float64Array.of(from, 0, output.byteLength);
-    const { addon, handle } = this.#engine;
-    const bytes = new Uint8Array(output.buffer);
-    await this.#engine.guard(addon.download(handle, bytes, parts), 'An output row');
+    await segment.download(new Uint8Array(output.buffer), offset + 4 * row * width);
     return output;
   }
 
@@ -168,83 +151,114 @@ export class CudaExecutable implements Executable {
   }
 
   async #release(): Promise<void> {
-    for (const graph of this.#graphs.values()) this.#drop(graph);
-    this.#graphs.clear();
-    await this.#holding.release();
+    this.#states.letGo(this.#stateNames);
+    await releaseAll(this.#segments, this.#crossings);
   }
 
-  /** Queued before the step that needs it, so that steps stay in order. */
-  #graph(bucket: Bucket, candidates: boolean): Graph {
-    const key = `${bucket.tokens} ${bucket.wanted} ${bucket.sequences} ${candidates}`;
-    const kept = this.#graphs.get(key);
-    if (kept) {
-      this.#graphs.delete(key);
-      this.#graphs.set(key, kept);
-      return kept;
+  /** Every device's part of a step, in their order, which is that of the contract's calls on every device. */
+  #queue(
+    batch: Batch,
+    { counts, graphs }: { readonly counts: Limits; readonly graphs: readonly StepGraph[] },
+  ): { readonly rows: Float32Array; readonly running: readonly Promise<unknown>[] } {
+    const answer = this.#answer(batch.candidates === true ? 'candidates' : 'output');
+    const rows = rowsFor(batch, counts.wanted * answer.place.width);
+    const header = headerOf(batch, this.#segments[0]!.plan.headerWords);
+    const rounds = this.#crossings.map((crossing) => crossing.nextRound());
+    const running = this.#segments.map((segment, at) => {
+      const isAnswering = segment === answer.segment;
+      return segment.run({
+        graph: graphs[at]!,
+        counts,
+        header,
+        rows: isAnswering
+          ? { offset: answer.place.offset, into: rows }
+          : { offset: 0, into: new Float32Array(0) },
+        // Crossings of one executable count alike.
+        round: rounds[0] ?? 0,
+        taken: this.#crossings[at - 1]?.native,
+        sent: this.#crossings[at]?.native,
+      });
+    });
+    return { rows, running };
+  }
+
+  /** What failed first is what failed: later devices only hear that nothing came. */
+  async #finish(graphs: readonly StepGraph[], running: readonly Promise<unknown>[]): Promise<void> {
+    const [made, done] = await Promise.all([
+      Promise.allSettled(graphs.map((graph) => graph.made)),
+      Promise.allSettled(running),
+    ]);
+    for (const [at, { engine }] of this.#segments.entries()) {
+      // Why there is no graph says more than that there is none.
+      for (const outcome of [made[at]!, done[at]!])
+        if (outcome.status === 'rejected') throw engine.errorOf(outcome.reason, 'A step');
+      engine.group.requireUsable();
     }
-    if (this.#graphs.size >= mostGraphs) {
-      const [oldest] = this.#graphs.values();
-      this.#graphs.delete(oldest!.key);
-      this.#drop(oldest!);
-    }
-    const { addon, handle } = this.#engine;
-    const id = this.#engine.nextGraph();
-    const { words, bytes } = encodeLaunches(this.#launches(bucket, candidates));
-    const made = addon.capture(handle, id, words, bytes, this.#header);
-    // Whoever runs the step hears of it.
-    made.catch(() => undefined);
-    const graph = { id, key, made };
-    this.#graphs.set(key, graph);
-    return graph;
   }
 
-  #drop({ id }: Graph): void {
-    const { addon, handle } = this.#engine;
-    // One that was never made is not there to be freed.
-    addon.releaseGraph(handle, id).catch(() => undefined);
-  }
-
-  #launches(bucket: Bucket, candidates: boolean): KernelLaunch[] {
-    const addresses = this.#addresses;
-    return launchesFor(this.#plan, bucket, { candidates, addresses });
+  #answer(which: 'output' | 'candidates'): {
+    readonly segment: DeviceSegment;
+    readonly place: AnswerPlace;
+  } {
+    const segment = this.#segments.find(({ plan }) => plan[which])!;
+    return { segment, place: segment.plan[which]! };
   }
 
   #requireLive(): void {
     requireLive(this.disposed, 'executable');
     requireLive(this.#weights.disposed, 'weights handle of the executable');
     requireLive(this.#states.disposed, 'states handle of the executable');
+    this.#segments[0]!.engine.group.requireUsable();
   }
 }
 
-interface Graph {
-  readonly id: number;
-  readonly key: string;
-  readonly made: Promise<void>;
+/**
+ * Where nothing lies as a program wants it, the program is cut by what the devices can take. Otherwise ops go where their
+ * weights are, and must go where a live executable holds their states.
+ */
+function cutFor(program: Program, { weights, states, shares }: ExecutableOptions): Cut {
+  const devices = shares.length;
+  if (devices === 1) return program.ops.map(() => 0);
+  const isHeld = program.states.some(({ name }) => states.homeOf(name) !== undefined);
+  if (!weights.hasHomes && !isHeld) {
+    const stateBytes = (op: Op): number => {
+      const name = stateOf(op);
+      return name === undefined ? 0 : states.bytesOf(name);
+    };
+    const bytesOf = (op: Op) => weights.bytesOf(op) + stateBytes(op);
+    return cutByShares(program, { shares, bytesOf });
+  }
+  const costOf = (op: Op, device: number): number => {
+    const name = stateOf(op);
+    const home = name === undefined ? undefined : states.homeOf(name);
+    return home === undefined || home === device ? weights.bytesOf(op, device) : Infinity;
+  };
+  return cutByHomes(program, { devices, costOf });
 }
 
-/** Fills the area of parameters from the weights. */
-function parameterLaunches(
-  plan: Plan,
-  { weights, parameters }: { readonly weights: CudaWeights; readonly parameters: number },
-): KernelLaunch[] {
-  return plan.parameters.placed.map(({ parameter, offset }) => {
-    const { rows, columns } = weights.matrixOf(parameter.weight);
-    const { address, format } = weights.file(parameter.weight);
-    const count = rows * columns;
-    return {
-      kernel: parameterKernel,
-      index: kernelIndex(parameterKernel),
-      grid: [Math.ceil(count / parameterKernel.rowsPerBlock), 1],
-      values: {
-        weight: address,
-        out: parameters + 4 * offset,
-        count,
-        format: fileFormatCode(format),
-        activation: activationCode(parameter.form),
-        repeat: parameter.repeat,
-      },
-    };
-  });
+function homesOf({ ops }: Program, cut: Cut): ReadonlyMap<string, number> {
+  const homes = new Map<string, number>();
+  for (const [at, op] of ops.entries()) {
+    const name = stateOf(op);
+    if (name !== undefined) homes.set(name, cut[at]!);
+  }
+  return homes;
+}
+
+/** Of the largest step; some, since nobody gives none. */
+const crossingBytes = ({ exports, limits }: Plan): number =>
+  exports.reduce(
+    (total, { rows, width }) => total + alignedPassage(4 * width * rowCount(rows, limits)),
+    alignedPassage(1),
+  );
+
+/** Crossings end on the devices' threads before the memory that they copy goes. */
+async function releaseAll(
+  segments: readonly DeviceSegment[],
+  crossings: readonly Crossing[],
+): Promise<void> {
+  await Promise.all(crossings.map((crossing) => crossing.close()));
+  await Promise.all(segments.map((segment) => segment.release()));
 }
 
 /** Only as much as the step needs, where it brings no embedding vectors. */

@@ -16,6 +16,8 @@ export interface CudaRates {
 }
 
 export interface MeasureOptions {
+  /** Which of the backend's devices, as the driver counts them. Default its first. */
+  readonly device?: number;
   /** Of one buffer; there are two, which should be larger than the device's caches. Default 256 MiB. */
   readonly copyBytes?: number;
   /** Of each of five measurements, at least. Default 0.05. */

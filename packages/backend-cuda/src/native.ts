@@ -3,6 +3,9 @@
 /** An engine of the addon: a device and the thread that works on it. */
 export type NativeHandle = object & { readonly __native: never };
 
+/** A way from one engine's device to another's (native/engine/crossing.h). */
+export type NativeCrossing = object & { readonly __crossing: never };
+
 export interface DeviceFacts {
   readonly name: string;
   /** 13000 for CUDA 13.0. */
@@ -24,9 +27,9 @@ export interface EncodedLaunches {
 
 /**
  * Every promise settles in the order of the calls, on one engine; it rejects with an error whose `code` is
- * `OUT_OF_MEMORY`, `DEVICE_UNAVAILABLE`, `DEVICE_LOST`, `DRIVER_FAILED`, `INTERNAL` or `STOPPED`. Arguments are not checked
- * beyond memory safety; typed arrays that a promise waits for must be neither transferred nor resized meanwhile. Addresses
- * and sizes are whole numbers of bytes.
+ * `OUT_OF_MEMORY`, `DEVICE_UNAVAILABLE`, `DEVICE_LOST`, `DRIVER_FAILED`, `NOT_SENT` (another device failed first),
+ * `INTERNAL` or `STOPPED`. Arguments are not checked beyond memory safety; typed arrays that a promise waits for must be
+ * neither transferred nor resized meanwhile. Addresses and sizes are whole numbers of bytes.
  */
 export interface NativeAddon {
   readonly version: string;
@@ -55,6 +58,39 @@ export interface NativeAddon {
   copy(engine: NativeHandle, parts: Float64Array): Promise<void>;
   fillZero(engine: NativeHandle, address: number, bytes: number): Promise<void>;
 
+  /**
+   * Rounds of a crossing count from 1. The sender's job of a round is queued before the taker's, and all jobs of all engines
+   * in the order in which they depend on each other.
+   */
+  createCrossing(): NativeCrossing;
+  /** On the sender's engine, before all else. */
+  openSending(sender: NativeHandle, crossing: NativeCrossing): Promise<void>;
+  /** On the taker's: whether its device can read the sender's memory, which it may from then on. */
+  reachSender(taker: NativeHandle, crossing: NativeCrossing): Promise<boolean>;
+  /** `staged`: memory of the host that the taker's engine allocated, to go through; 0 where the sender is reached. */
+  openTaking(
+    taker: NativeHandle,
+    crossing: NativeCrossing,
+    staged: number,
+    bytes: number,
+  ): Promise<void>;
+  /** After the last round. */
+  closeTaking(taker: NativeHandle, crossing: NativeCrossing): Promise<void>;
+  /** `parts`: [from, offset in the crossing's bytes, length] each. */
+  send(
+    sender: NativeHandle,
+    round: number,
+    crossing: NativeCrossing,
+    parts: Float64Array,
+  ): Promise<void>;
+  /** `parts`: [to, offset, length] each, of the same offsets and lengths. */
+  take(
+    taker: NativeHandle,
+    round: number,
+    crossing: NativeCrossing,
+    parts: Float64Array,
+  ): Promise<void>;
+
   /** `step`: what every kernel gets as its first argument. */
   launch(engine: NativeHandle, words: Uint32Array, bytes: Uint8Array, step: number): Promise<void>;
   /** The launches as a graph, which the caller numbers. */
@@ -66,7 +102,10 @@ export interface NativeAddon {
     step: number,
   ): Promise<void>;
   releaseGraph(engine: NativeHandle, graph: number): Promise<void>;
-  /** Copies the header, runs the graph, fills `output` from `rowsAddress` on and resolves to it. The header is copied at once. */
+  /**
+   * Takes from one crossing, copies the header, runs the graph (0 is none), sends over the other, fills `output` from
+   * `rowsAddress` on and resolves to it. The header is copied at once. The graph is done then, also where there is no output.
+   */
   run(
     engine: NativeHandle,
     graph: number,
@@ -74,6 +113,11 @@ export interface NativeAddon {
     headerAddress: number,
     rowsAddress: number,
     output: Float32Array,
+    round: number,
+    taken: NativeCrossing | undefined,
+    takenParts: Float64Array | undefined,
+    sent: NativeCrossing | undefined,
+    sentParts: Float64Array | undefined,
   ): Promise<Float32Array>;
 
   /** Resolves when everything queued before is done. */

@@ -5,8 +5,10 @@
 #include <rwkv/addon/queue-handle.h>
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
+#include "engine/crossing.h"
 #include "engine/engine.h"
 
 #ifndef RWKV_CUDA_VERSION
@@ -15,12 +17,18 @@
 
 namespace rwkv::addon {
 
+using cuda::Crossing;
 using cuda::Engine;
+using cuda::Passage;
 using EngineHandle = QueueHandle<Engine>;
 
 template <>
 struct TypeTag<EngineHandle> {
   static constexpr napi_type_tag value = {0x7277b76b63756461, 0x1};
+};
+template <>
+struct TypeTag<Crossing> {
+  static constexpr napi_type_tag value = {0x7277b76b63756461, 0x2};
 };
 
 namespace {
@@ -229,6 +237,108 @@ Napi::Value fill_zero(const Napi::CallbackInfo& info) {
   });
 }
 
+// ---- From device to device --------------------------------------------------------------------------------------
+
+/** createCrossing() */
+Napi::Value create_crossing(const Napi::CallbackInfo& info) { return wrap(info.Env(), std::make_shared<Crossing>()); }
+
+/** openSending(engine, crossing): on the sender's */
+Napi::Value open_sending(const Napi::CallbackInfo& info) {
+  const auto crossing = unwrap<Crossing>(info[1]);
+  if (!crossing) return info.Env().Undefined();
+  return enqueue(info, [crossing](Engine& engine) { crossing->open_sending(engine.device()); });
+}
+
+/** reachSender(engine, crossing): on the taker's; whether copies need not go through the host's memory */
+Napi::Value reach_sender(const Napi::CallbackInfo& info) {
+  struct Work {
+    std::shared_ptr<Crossing> crossing;
+    bool reaches = false;
+    void operator()(Engine& engine) { reaches = crossing->reach(engine.device()); }
+  };
+  auto crossing = unwrap<Crossing>(info[1]);
+  if (!crossing) return info.Env().Undefined();
+  return enqueue(info, Work{std::move(crossing)}, [](Napi::Env env, const Work& work) -> Napi::Value {
+    return Napi::Boolean::New(env, work.reaches);
+  });
+}
+
+/** openTaking(engine, crossing, staged, bytes): on the taker's; `staged` is memory of the host that it allocated, or 0 */
+Napi::Value open_taking(const Napi::CallbackInfo& info) {
+  const auto crossing = unwrap<Crossing>(info[1]);
+  if (!crossing) return info.Env().Undefined();
+  return enqueue(info, [crossing, staged = uint64_t{size(info, 2)}, bytes = size(info, 3)](Engine& engine) {
+    unsigned char* host = staged == 0 ? nullptr : engine.check(staged, bytes);
+    if (staged != 0 && !host) throw cuda::Failure{"INTERNAL", "a crossing leads through memory of a device"};
+    crossing->open_taking(engine.device(), host, bytes);
+  });
+}
+
+/** closeTaking(engine, crossing): on the taker's */
+Napi::Value close_taking(const Napi::CallbackInfo& info) {
+  const auto crossing = unwrap<Crossing>(info[1]);
+  if (!crossing) return info.Env().Undefined();
+  return enqueue(info, [crossing](Engine& engine) { crossing->close_taking(engine.device()); });
+}
+
+/** From `at` on: a crossing, and [address, offset in its memory, length] of each part; empty where it is undefined. */
+bool read_passage(const Napi::CallbackInfo& info, size_t at, Passage::End end, uint64_t round, std::optional<Passage>& passage) {
+  if (info[at].IsUndefined()) return true;
+  auto crossing = unwrap<Crossing>(info[at]);
+  std::vector<Part> parts;
+  if (!crossing || !read_parts(info[at + 1], parts)) return false;
+  std::vector<cuda::Stretch> stretches;
+  for (const Part& part : parts) stretches.push_back({part.first, part.second, part.bytes});
+  passage.emplace(std::move(crossing), end, round, std::move(stretches));
+  return true;
+}
+
+/** What a job takes from another device, does, and sends to another one. */
+struct Round {
+  std::optional<Passage> taking, sending;
+
+  template <class Do>
+  void operator()(Engine& engine, Do&& work) {
+    try {
+      for (const auto& passage : {&taking, &sending}) {
+        if (!*passage) continue;
+        for (const cuda::Stretch& each : (*passage)->stretches()) {
+          if (engine.check(each.at, each.bytes)) throw cuda::Failure{"INTERNAL", "what crosses is not on a device"};
+        }
+      }
+      if (sending) sending->begin();
+      if (taking) taking->take(engine.device());
+      work();
+      if (taking) taking->confirm(engine.device());
+      if (sending) sending->send(engine.device());
+    } catch (...) {
+      // What was started must be over before the other device hears that nothing comes.
+      try {
+        engine.device().wait();
+      } catch (const cuda::Failure&) {
+      }
+      if (taking) taking->give_up();
+      if (sending) sending->give_up();
+      throw;
+    }
+  }
+};
+
+/** send(engine, round, crossing, parts), take(engine, round, crossing, parts) */
+template <Passage::End end>
+Napi::Value cross(const Napi::CallbackInfo& info) {
+  struct Work {
+    Round round;
+    void operator()(Engine& engine) {
+      round(engine, [] {});
+    }
+  };
+  Work work;
+  auto& passage = end == Passage::End::sending ? work.round.sending : work.round.taking;
+  if (!read_passage(info, 2, end, size(info, 1), passage) || !passage) return type_error(info.Env(), "bad crossing");
+  return enqueue(info, std::move(work));
+}
+
 // ---- Steps ------------------------------------------------------------------------------------------------------
 
 /** launches, arguments, step: eight numbers a launch, as cuda::Launch has them. */
@@ -268,26 +378,39 @@ Napi::Value release_graph(const Napi::CallbackInfo& info) {
   return enqueue(info, [graph = uint64_t{size(info, 1)}](Engine& engine) { engine.release_graph(graph); });
 }
 
-/** run(engine, graph, header, headerAddress, rowsAddress, output): resolves to output */
+/**
+ * run(engine, graph, header, headerAddress, rowsAddress, output, round, taken, takenParts, sent, sentParts): resolves to
+ * output. `graph` 0 is none; `taken` and `sent` are crossings or undefined.
+ */
 Napi::Value run(const Napi::CallbackInfo& info) {
   struct Work {
     uint64_t graph, header_address, rows_address;
     std::vector<uint32_t> header;
     Pinned<Napi::Float32Array> output;
+    Round round;
     void operator()(Engine& engine) {
-      engine.upload(header_address, header.data(), header.size() * sizeof(uint32_t));
-      engine.device().replay(engine.graph(graph));
+      round(engine, [&] {
+        engine.upload(header_address, header.data(), header.size() * sizeof(uint32_t));
+        if (graph != 0) engine.device().replay(engine.graph(graph));
+      });
       if (output.length() > 0) engine.download(output.data(), rows_address, output.length() * sizeof(float));
-      else engine.device().wait();
+      else if (!round.sending) engine.device().wait();
     }
   };
   Numbers<uint32_t> header;
-  if (!read_array(info[2], header) || !is_array<float>(info[5])) return type_error(info.Env(), "bad step");
+  Round round;
+  const uint64_t number = size(info, 6);
+  if (!read_array(info[2], header) || !is_array<float>(info[5]) ||
+      !read_passage(info, 7, Passage::End::taking, number, round.taking) ||
+      !read_passage(info, 9, Passage::End::sending, number, round.sending)) {
+    return type_error(info.Env(), "bad step");
+  }
   Work work{size(info, 1),
             size(info, 3),
             size(info, 4),
             {header.data, header.data + header.count},
-            Pinned<Napi::Float32Array>(info[5].As<Napi::Float32Array>())};
+            Pinned<Napi::Float32Array>(info[5].As<Napi::Float32Array>()),
+            std::move(round)};
   return enqueue(info, std::move(work), [](Napi::Env, const Work& done) { return done.output.value(); });
 }
 
@@ -306,6 +429,13 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   add<download>(env, exports, "download");
   add<copy>(env, exports, "copy");
   add<fill_zero>(env, exports, "fillZero");
+  add<create_crossing>(env, exports, "createCrossing");
+  add<open_sending>(env, exports, "openSending");
+  add<reach_sender>(env, exports, "reachSender");
+  add<open_taking>(env, exports, "openTaking");
+  add<close_taking>(env, exports, "closeTaking");
+  add<cross<Passage::End::sending>>(env, exports, "send");
+  add<cross<Passage::End::taking>>(env, exports, "take");
   add<launch>(env, exports, "launch");
   add<capture>(env, exports, "capture");
   add<release_graph>(env, exports, "releaseGraph");

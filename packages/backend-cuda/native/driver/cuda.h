@@ -28,9 +28,11 @@ constexpr CUresult kNoDevice = 100;
 constexpr CUresult kInvalidDevice = 101;
 constexpr CUresult kInvalidImage = 200;
 constexpr CUresult kNoBinaryForGpu = 209;
+constexpr CUresult kInvalidHandle = 400;
 constexpr CUresult kNotFound = 500;
 constexpr CUresult kNotReady = 600;
 constexpr CUresult kIllegalAddress = 700;
+constexpr CUresult kPeerAlreadyReached = 704;
 constexpr CUresult kLaunchFailed = 719;
 
 enum DeviceAttribute : int {
@@ -70,6 +72,8 @@ inline void* const kLaunchBufferBytes = reinterpret_cast<void*>(2);
   FUNCTION(cuDevicePrimaryCtxRetain, (CUcontext* context, CUdevice device))                                            \
   FUNCTION(cuDevicePrimaryCtxRelease_v2, (CUdevice device))                                                            \
   FUNCTION(cuCtxSetCurrent, (CUcontext context))                                                                       \
+  FUNCTION(cuDeviceCanAccessPeer, (int* can, CUdevice device, CUdevice peer))                                          \
+  FUNCTION(cuCtxEnablePeerAccess, (CUcontext peer, unsigned flags))                                                    \
   FUNCTION(cuMemGetInfo_v2, (size_t* free, size_t* total))                                                             \
   FUNCTION(cuMemAlloc_v2, (CUdeviceptr* address, size_t bytes))                                                        \
   FUNCTION(cuMemFree_v2, (CUdeviceptr address))                                                                        \
@@ -79,6 +83,8 @@ inline void* const kLaunchBufferBytes = reinterpret_cast<void*>(2);
   FUNCTION(cuMemcpyHtoDAsync_v2, (CUdeviceptr to, const void* from, size_t bytes, CUstream))                           \
   FUNCTION(cuMemcpyDtoHAsync_v2, (void* to, CUdeviceptr from, size_t bytes, CUstream))                                 \
   FUNCTION(cuMemcpyDtoDAsync_v2, (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream))                           \
+  FUNCTION(cuMemcpyPeerAsync, (CUdeviceptr to, CUcontext toContext, CUdeviceptr from, CUcontext fromContext, size_t bytes, \
+            CUstream))                                                                                                 \
   FUNCTION(cuMemsetD8Async, (CUdeviceptr at, unsigned char byte, size_t count, CUstream))                              \
   FUNCTION(cuModuleLoadData, (CUmodule* module, const void* image))                                                    \
   FUNCTION(cuModuleUnload, (CUmodule module))                                                                          \

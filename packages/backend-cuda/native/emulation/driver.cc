@@ -6,11 +6,16 @@
  * calling thread. The environment chooses, at the time of each call:
  *
  *   RWKV_EMULATED_ORDER       forward | reverse | shuffled: the order of a block's threads
- *   RWKV_EMULATED_MEMORY      bytes of the device; default 8 GiB
+ *   RWKV_EMULATED_MEMORY      bytes of a device, or of each, with commas between them; default 8 GiB
  *   RWKV_EMULATED_CAPABILITY  compute capability, 80 for 8.0; default 90
  *   RWKV_EMULATED_DEVICES     how many; default 2
- *   RWKV_EMULATED_FAIL        function:result[:calls], cuLaunchKernel:719:10 for example: the call after so many fails, and
- *                             from a lasting error on every other call too, until the variable changes
+ *   RWKV_EMULATED_PEERS       1 where devices reach each other's memory, 0 (default) where they do not, or broken where they
+ *                             say so and copy nothing
+ *   RWKV_EMULATED_FAIL        function[@device]:result[:calls], cuLaunchKernel:719:10 for example: the call after so many
+ *                             fails, and from a lasting error on every other call on that device too, until the variable
+ *                             changes
+ *
+ * Devices are apart: a copy or a launch that is given memory of another one is an error, as it is on real ones.
  */
 #include <algorithm>
 #include <cstdio>
@@ -26,7 +31,9 @@
 
 namespace rwkv::cuda {
 
-struct Context {};
+struct Context {
+  int device;
+};
 struct Module {};
 struct Function {
   const emulation::Kernel* kernel;
@@ -45,6 +52,7 @@ struct GraphExec {
   std::vector<Recorded> launches;
 };
 struct Stream {
+  int device;
   Graph* capture = nullptr;
 };
 struct Event {};
@@ -52,9 +60,19 @@ struct Event {};
 namespace {
 
 std::recursive_mutex mutex;
-std::map<uintptr_t, size_t> allocations;
-size_t allocated = 0;
-CUresult lasting = kSuccess;
+constexpr int kHost = -1;
+constexpr int kMostDevices = 16;
+struct Allocation {
+  size_t bytes;
+  int device;
+};
+std::map<uintptr_t, Allocation> allocations;
+size_t allocated[kMostDevices] = {};
+CUresult lasting[kMostDevices] = {};
+/** How many use the device's context. */
+int retained[kMostDevices] = {};
+/** Of the calling thread; before it has one, the first. */
+thread_local int current = 0;
 std::string failing;
 unsigned long calls_left = 0;
 constexpr size_t kMostShared = 227 << 10;
@@ -64,8 +82,14 @@ std::string setting(const char* name, const char* otherwise) {
   return value && *value ? value : otherwise;
 }
 
-size_t total_bytes() { return std::stoull(setting("RWKV_EMULATED_MEMORY", "8589934592")); }
-int device_count() { return std::stoi(setting("RWKV_EMULATED_DEVICES", "2")); }
+/** Where fewer are given than there are devices, the last one is the others', too. */
+size_t total_bytes(int device) {
+  const std::string given = setting("RWKV_EMULATED_MEMORY", "8589934592");
+  size_t at = 0;
+  for (; device > 0 && given.find(',', at) != std::string::npos; device--) at = given.find(',', at) + 1;
+  return std::stoull(given.substr(at));
+}
+int device_count() { return std::min(std::stoi(setting("RWKV_EMULATED_DEVICES", "2")), kMostDevices); }
 
 emulation::Order order() {
   const std::string name = setting("RWKV_EMULATED_ORDER", "forward");
@@ -78,55 +102,82 @@ CUresult planned(const char* function) {
   const std::string plan = setting("RWKV_EMULATED_FAIL", "");
   if (plan != failing) {
     failing = plan;
-    lasting = kSuccess;
+    std::fill(std::begin(lasting), std::end(lasting), kSuccess);
     const size_t last = plan.rfind(':');
     calls_left = last != std::string::npos && plan.find(':') != last ? std::stoul(plan.substr(last + 1)) : 0;
   }
-  if (lasting != kSuccess) return lasting;
+  if (lasting[current] != kSuccess) return lasting[current];
   const size_t colon = plan.find(':');
-  if (colon == std::string::npos || plan.compare(0, colon, function) != 0) return kSuccess;
+  if (colon == std::string::npos) return kSuccess;
+  const std::string where = plan.substr(0, colon);
+  if (where != function && where != function + ('@' + std::to_string(current))) return kSuccess;
   if (calls_left > 0) {
     calls_left--;
     return kSuccess;
   }
   const CUresult result = std::stoi(plan.substr(colon + 1));
-  if (result >= kIllegalAddress) lasting = result;
+  if (result >= kIllegalAddress) lasting[current] = result;
   return result;
 }
 
-/** Whether the bytes lie in one allocation. */
-bool is_allocated(CUdeviceptr at, size_t bytes) {
+/** The allocation that the address lies in, or null. */
+const std::pair<const uintptr_t, Allocation>* find_allocation(CUdeviceptr at) {
   auto after = allocations.upper_bound(at);
-  if (after == allocations.begin()) return false;
-  const auto& [start, size] = *--after;
-  return at - start <= size && bytes <= size - (at - start);
+  if (after == allocations.begin()) return nullptr;
+  const auto& found = *--after;
+  return at - found.first <= found.second.bytes ? &found : nullptr;
 }
+
+/** Whether the bytes lie in one allocation that the device reaches: its own, or the host's. */
+bool is_allocated(CUdeviceptr at, size_t bytes, int device = current) {
+  const auto* found = find_allocation(at);
+  if (!found || (found->second.device != device && found->second.device != kHost)) return false;
+  return bytes <= found->second.bytes - (at - found->first);
+}
+
+size_t free_bytes(int device) { return total_bytes(device) - std::min(total_bytes(device), allocated[device]); }
 
 CUresult allocate(uintptr_t* at, size_t bytes, bool on_device) {
   if (bytes == 0) return kInvalidValue;
-  if (on_device && bytes > total_bytes() - std::min(total_bytes(), allocated)) return kOutOfMemory;
+  if (on_device && bytes > free_bytes(current)) return kOutOfMemory;
   void* memory = aligned_alloc(256, (bytes + 255) / 256 * 256);
   if (!memory) return kOutOfMemory;
   // NaN wherever nobody writes.
   memset(memory, 0xff, bytes);
   *at = reinterpret_cast<uintptr_t>(memory);
-  allocations[*at] = bytes;
-  if (on_device) allocated += bytes;
+  allocations[*at] = {bytes, on_device ? current : kHost};
+  if (on_device) allocated[current] += bytes;
   return kSuccess;
 }
 
 CUresult release(uintptr_t at, bool on_device) {
   const auto found = allocations.find(at);
   if (found == allocations.end()) return kInvalidValue;
-  if (on_device) allocated -= found->second;
+  if (on_device) allocated[found->second.device] -= found->second.bytes;
   allocations.erase(found);
   free(reinterpret_cast<void*>(at));
   return kSuccess;
 }
 
+/** Whether the arguments, in which pointers lie at multiples of 8, have the address of memory of another device. */
+bool names_another_device(const Recorded& launch) {
+  for (size_t at = 0; at + sizeof(uint64_t) <= launch.arguments.size(); at += sizeof(uint64_t)) {
+    uint64_t word;
+    memcpy(&word, launch.arguments.data() + at, sizeof word);
+    const auto* found = find_allocation(word);
+    if (!found || word - found->first == found->second.bytes) continue;
+    if (found->second.device != current && found->second.device != kHost) return true;
+  }
+  return false;
+}
+
 CUresult execute(const Recorded& launch) {
   const CUresult result = planned("execution");
   if (result != kSuccess) return result;
+  if (names_another_device(launch)) {
+    fprintf(stderr, "emulated kernel %s: given memory of another device\n", launch.function->kernel->name);
+    return lasting[current] = kIllegalAddress;
+  }
   const unsigned char* buffer = launch.arguments.data();
   const void* step;
   memcpy(&step, buffer, sizeof step);
@@ -142,7 +193,7 @@ CUresult execute(const Recorded& launch) {
                                              order());
   if (problem.empty()) return kSuccess;
   fprintf(stderr, "emulated kernel %s\n", problem.c_str());
-  return lasting = kLaunchFailed;
+  return lasting[current] = kLaunchFailed;
 }
 
 }  // namespace
@@ -193,30 +244,52 @@ EXPORTED CUresult cuDeviceGetAttribute(int* value, int attribute, CUdevice) {
     default: return kInvalidValue;
   }
 }
-EXPORTED CUresult cuDeviceTotalMem_v2(size_t* bytes, CUdevice) {
+EXPORTED CUresult cuDeviceTotalMem_v2(size_t* bytes, CUdevice device) {
   PLANNED(cuDeviceTotalMem_v2);
-  *bytes = total_bytes();
+  *bytes = total_bytes(device);
   return kSuccess;
 }
-EXPORTED CUresult cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice) {
+EXPORTED CUresult cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice device) {
   PLANNED(cuDevicePrimaryCtxRetain);
-  static Context only;
-  *context = &only;
+  static Context contexts[kMostDevices];
+  contexts[device].device = device;
+  *context = &contexts[device];
+  retained[device]++;
   return kSuccess;
 }
-EXPORTED CUresult cuDevicePrimaryCtxRelease_v2(CUdevice) {
-  PLANNED(cuDevicePrimaryCtxRelease_v2);
-  return kSuccess;
+EXPORTED CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
+  const std::lock_guard<std::recursive_mutex> lock(mutex);
+  // With its last user a context goes, whatever state it is in, and all that it holds.
+  if (--retained[device] == 0) {
+    for (auto each = allocations.begin(); each != allocations.end();) {
+      const auto at = each++;
+      if (at->second.device == device) release(at->first, true);
+    }
+  }
+  return planned("cuDevicePrimaryCtxRelease_v2");
 }
-EXPORTED CUresult cuCtxSetCurrent(CUcontext) {
+EXPORTED CUresult cuCtxSetCurrent(CUcontext context) {
   PLANNED(cuCtxSetCurrent);
+  current = context ? context->device : 0;
   return kSuccess;
+}
+EXPORTED CUresult cuDeviceCanAccessPeer(int* can, CUdevice, CUdevice) {
+  PLANNED(cuDeviceCanAccessPeer);
+  *can = setting("RWKV_EMULATED_PEERS", "0") != "0";
+  return kSuccess;
+}
+EXPORTED CUresult cuCtxEnablePeerAccess(CUcontext, unsigned) {
+  PLANNED(cuCtxEnablePeerAccess);
+  static bool reached = false;
+  const bool again = reached;
+  reached = true;
+  return again ? kPeerAlreadyReached : kSuccess;
 }
 
 EXPORTED CUresult cuMemGetInfo_v2(size_t* free, size_t* total) {
   PLANNED(cuMemGetInfo_v2);
-  *total = total_bytes();
-  *free = *total - std::min(*total, allocated);
+  *total = total_bytes(current);
+  *free = free_bytes(current);
   return kSuccess;
 }
 EXPORTED CUresult cuMemAlloc_v2(CUdeviceptr* address, size_t bytes) {
@@ -262,6 +335,14 @@ EXPORTED CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t 
   PLANNED(cuMemcpyDtoDAsync_v2);
   if (!is_allocated(to, bytes) || !is_allocated(from, bytes)) return kInvalidValue;
   memmove(reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from), bytes);
+  return kSuccess;
+}
+EXPORTED CUresult cuMemcpyPeerAsync(CUdeviceptr to, CUcontext to_context, CUdeviceptr from, CUcontext from_context,
+                                    size_t bytes, CUstream) {
+  PLANNED(cuMemcpyPeerAsync);
+  if (!is_allocated(to, bytes, to_context->device) || !is_allocated(from, bytes, from_context->device)) return kInvalidValue;
+  if (setting("RWKV_EMULATED_PEERS", "0") == "broken") return kSuccess;
+  memcpy(reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from), bytes);
   return kSuccess;
 }
 EXPORTED CUresult cuMemsetD8Async(CUdeviceptr at, unsigned char byte, size_t count, CUstream) {
@@ -310,6 +391,7 @@ EXPORTED CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned 
   const size_t bytes = *static_cast<const size_t*>(extra[3]);
   const bool fits = grid_x > 0 && grid_y > 0 && grid_z > 0 && grid_x <= 0x7fffffff && grid_y <= 65535 &&
                     grid_z <= 65535 && threads_y == 1 && threads_z == 1 && shared_bytes <= function->dynamic_shared;
+  if (stream->device != current) return kInvalidHandle;
   if (!fits || bytes != sizeof(void*) + function->kernel->argument_bytes) return kInvalidValue;
   Recorded launch{function, {grid_x, grid_y, grid_z}, threads, shared_bytes, {buffer, buffer + bytes}};
   if (!stream->capture) return execute(launch);
@@ -319,7 +401,7 @@ EXPORTED CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned 
 
 EXPORTED CUresult cuStreamCreate(CUstream* stream, unsigned) {
   PLANNED(cuStreamCreate);
-  *stream = new Stream();
+  *stream = new Stream{current};
   return kSuccess;
 }
 EXPORTED CUresult cuStreamDestroy_v2(CUstream stream) {
@@ -347,8 +429,9 @@ EXPORTED CUresult cuGraphInstantiateWithFlags(CUgraphExec* exec, CUgraph graph, 
   *exec = new GraphExec{graph->launches};
   return kSuccess;
 }
-EXPORTED CUresult cuGraphLaunch(CUgraphExec exec, CUstream) {
+EXPORTED CUresult cuGraphLaunch(CUgraphExec exec, CUstream stream) {
   PLANNED(cuGraphLaunch);
+  if (stream->device != current) return kInvalidHandle;
   for (const Recorded& launch : exec->launches) {
     if (const CUresult result = execute(launch); result != kSuccess) return result;
   }

@@ -235,6 +235,38 @@ void Device::download(void* to, CUdeviceptr from, size_t bytes) {
 
 void Device::wait() { check(library_->functions.cuStreamSynchronize(stream_), "waiting for the device"); }
 
+void Device::copy_to_host(void* pinned, CUdeviceptr from, size_t bytes) {
+  check(library_->functions.cuMemcpyDtoHAsync_v2(pinned, from, bytes, stream_), "copying from the device");
+}
+
+void Device::copy_from_host(CUdeviceptr to, const void* pinned, size_t bytes) {
+  check(library_->functions.cuMemcpyHtoDAsync_v2(to, pinned, bytes, stream_), "copying to the device");
+}
+
+void Device::copy_from_peer(CUdeviceptr to, const Peer& peer, CUdeviceptr from, size_t bytes) {
+  check(library_->functions.cuMemcpyPeerAsync(to, context_, from, peer.context, bytes, stream_),
+        "copying from another device");
+}
+
+bool Device::reach(const Peer& peer) {
+  int can = 0;
+  check(library_->functions.cuDeviceCanAccessPeer(&can, device_, peer.device), "asking for the way to another device");
+  if (!can) return false;
+  // Of several backends in a process the first one asked.
+  const CUresult result = library_->functions.cuCtxEnablePeerAccess(peer.context, 0);
+  return result == kSuccess || result == kPeerAlreadyReached;
+}
+
+CUevent Device::create_event() {
+  CUevent event = nullptr;
+  check(library_->functions.cuEventCreate(&event, kEventDisableTiming), "an event for copies");
+  return event;
+}
+
+void Device::record(CUevent event) { check(library_->functions.cuEventRecord(event, stream_), "marking a copy"); }
+void Device::wait(CUevent event) { check(library_->functions.cuEventSynchronize(event), "waiting for a copy"); }
+void Device::release(CUevent event) { check(library_->functions.cuEventDestroy_v2(event), "freeing an event"); }
+
 void Device::launch(const LaunchList& list) {
   make_ready(list);
   start(list);

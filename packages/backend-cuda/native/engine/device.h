@@ -47,6 +47,12 @@ struct LaunchList {
   CUdeviceptr step = 0;
 };
 
+/** What another device knows a device by. */
+struct Peer {
+  CUcontext context;
+  CUdevice device;
+};
+
 /** Memory of the host that the device's copies go through at full speed; its pieces are taken in turns. */
 class Staging {
  public:
@@ -109,6 +115,18 @@ class Device {
   /** Waits for everything before, and for the copy. */
   void download(void* to, CUdeviceptr from, size_t bytes);
   void wait();
+
+  /** For copies between devices: `pinned` is the host's, and neither side may change before an event or `wait` says so. */
+  void copy_to_host(void* pinned, CUdeviceptr from, size_t bytes);
+  void copy_from_host(CUdeviceptr to, const void* pinned, size_t bytes);
+  void copy_from_peer(CUdeviceptr to, const Peer& peer, CUdeviceptr from, size_t bytes);
+  Peer peer() const { return {context_, device_}; }
+  /** Whether copies from that device's memory need not go through the host's; from then on they do not. */
+  bool reach(const Peer& peer);
+  CUevent create_event();
+  void record(CUevent event);
+  void wait(CUevent event);
+  void release(CUevent event);
 
   void launch(const LaunchList& list);
   /** The list as a graph. */

@@ -25,6 +25,8 @@ class Engine {
   void download(void* to, uint64_t from, size_t bytes);
   void copy(uint64_t to, uint64_t from, size_t bytes);
   void fill_zero(uint64_t at, size_t bytes);
+  /** Where in the host's memory the address is, or null. @throws Failure beyond every region */
+  unsigned char* check(uint64_t address, size_t bytes) const;
 
   /** Under a number that no other graph has. */
   void keep(uint64_t id, CUgraphExec graph) { graphs_[id] = graph; }
@@ -38,8 +40,6 @@ class Engine {
     /** Null for the device's own memory. */
     unsigned char* host;
   };
-  /** Where in the host's memory the address is, or null. @throws Failure beyond every region */
-  unsigned char* check(uint64_t address, size_t bytes) const;
 
   std::unique_ptr<Device> device_;
   std::map<uint64_t, Region> regions_;

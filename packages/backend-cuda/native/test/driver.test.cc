@@ -12,6 +12,8 @@ static_assert(mine::kOutOfMemory == CUDA_ERROR_OUT_OF_MEMORY && mine::kNotInitia
 static_assert(mine::kNoDevice == CUDA_ERROR_NO_DEVICE && mine::kInvalidDevice == CUDA_ERROR_INVALID_DEVICE);
 static_assert(mine::kInvalidImage == CUDA_ERROR_INVALID_IMAGE && mine::kNoBinaryForGpu == CUDA_ERROR_NO_BINARY_FOR_GPU);
 static_assert(mine::kNotFound == CUDA_ERROR_NOT_FOUND && mine::kNotReady == CUDA_ERROR_NOT_READY);
+static_assert(mine::kInvalidHandle == CUDA_ERROR_INVALID_HANDLE);
+static_assert(mine::kPeerAlreadyReached == CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED);
 static_assert(mine::kIllegalAddress == CUDA_ERROR_ILLEGAL_ADDRESS && mine::kLaunchFailed == CUDA_ERROR_LAUNCH_FAILED);
 static_assert(int{mine::kClockKilohertz} == CU_DEVICE_ATTRIBUTE_CLOCK_RATE);
 static_assert(int{mine::kMultiprocessors} == CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);

@@ -112,7 +112,7 @@ describe('in a program', () => {
     const view = viewOf(launch!);
     expect(addressAt(view, 16)).toBe(base.parameters);
     expect(view.getUint32(24, true)).toBe(0);
-    expect(addressAt(view, 32)).toBe(base.arena + planned.output.offset);
+    expect(addressAt(view, 32)).toBe(base.arena + planned.output!.offset);
     expect(view.getUint32(48, true)).toBe(1);
     expect(planned.parameters.placed.map(({ parameter }) => parameter.weight)).toEqual([by]);
   });

@@ -1,5 +1,5 @@
 /** A program as what is launched for it: nodes over buffers, whose launches may differ from bucket to bucket. */
-import type { Limits, NormParameters, Program } from '@rwkv-ts/backend';
+import type { Limits, NormParameters, Program, Value } from '@rwkv-ts/backend';
 import {
   type Access,
   accessOf,
@@ -123,6 +123,18 @@ export class Graph extends ValueViews<RowsBuffer> {
 
   internal(width: number, rows: RowsBuffer['rows']): View {
     return { buffer: { kind: 'rows', rows, width, answer: undefined }, column: 0 };
+  }
+
+  /** Values that are there before the first launch, in the given order. */
+  arrive(values: readonly Value[]): RowsBuffer[] {
+    const buffers = values.map((value) => {
+      const { buffer } = this.internal(value.width, value.rows);
+      this.alias(value, { buffer, column: 0 });
+      return buffer;
+    });
+    const nothing = { reads: [], parameters: [], forCandidates: false, launches: () => [] };
+    if (buffers.length > 0) this.drafts.push({ name: 'arrive', ...nothing, writes: buffers });
+    return buffers;
   }
 
   norm({ weight, bias, eps }: NormParameters): Values {

@@ -26,7 +26,7 @@ import {
   topKMergeKernel,
 } from '../kernels/top-k.js';
 import type { EncodeContext } from './context.js';
-import { type Graph, rowKindCode, type Values } from './graph.js';
+import { type Graph, rowKindCode, type RowsBuffer, type Values, type View } from './graph.js';
 import { shiftMix, wkv4, wkv6, wkv7 } from './states.js';
 
 type Encoders = { readonly [K in OpKind]: (op: OpOf<K>, context: EncodeContext) => void };
@@ -150,15 +150,7 @@ const encoders: Encoders = {
       graph.alias(op.out, view);
       return;
     }
-    const out = graph.write(op.out);
-    const { width, rows } = op.out;
-    graph.add({
-      kernel: copyKernel,
-      rows,
-      values: { x: { view }, out, rows: rowKindCode[rows], width },
-      writes: [out],
-      parts: Math.ceil(width / elementwiseColumns),
-    });
+    copyView(graph, { view, out: graph.writeView(op.out), width: op.out.width, rows: op.out.rows });
   },
   'top-k': (op, { graph }) => {
     topK(graph, op);
@@ -253,6 +245,38 @@ const encoders: Encoders = {
     wkv7(context, op, op);
   },
 };
+
+/** Columns of a buffer as rows without gaps. */
+function copyView(
+  graph: Graph,
+  {
+    view,
+    out: own,
+    width,
+    rows,
+  }: { readonly view: View; readonly out: View; readonly width: number; readonly rows: 'T' | 'R' },
+): void {
+  const out = { view: own };
+  graph.add({
+    kernel: copyKernel,
+    rows,
+    values: { x: { view }, out, rows: rowKindCode[rows], width },
+    writes: [out],
+    parts: Math.ceil(width / elementwiseColumns),
+  });
+}
+
+/** Buffers that hold the values and nothing else, after all ops. */
+export function encodeDeparture(graph: Graph, values: readonly Value[]): RowsBuffer[] {
+  return values.map((value) => {
+    const view = graph.view(value);
+    const { width, rows } = value;
+    if (view.column === 0 && view.buffer.width === width) return view.buffer;
+    const out = graph.internal(width, rows);
+    copyView(graph, { view, out, width, rows });
+    return out.buffer;
+  });
+}
 
 /** The shift toward one mix, the products of all mixes' low ranks at once, then each mix as a product with bias and gate. */
 function shiftMix6(graph: Graph, op: OpOf<'shift-mix6'>): void {

@@ -330,9 +330,9 @@ describe('what run gives out', () => {
     scope.emit({ kind: 'top-k', out: candidates, x: output, count: 100 });
     const program: Program = { ...scope.program(output), candidates };
     const planned = plan(program, { limits });
-    expect(planned.output.width).toBe(5000);
+    expect(planned.output!.width).toBe(5000);
     expect(planned.candidates!.width).toBe(201);
-    expect(planned.candidates!.offset).not.toBe(planned.output.offset);
+    expect(planned.candidates!.offset).not.toBe(planned.output!.offset);
     const bucket = { tokens: 2, wanted: 2, sequences: 1 };
     const names = (wanted: boolean) =>
       launches(program, { limits, bucket, candidates: wanted }).map(({ kernel }) => kernel.name);

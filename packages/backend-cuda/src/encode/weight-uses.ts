@@ -5,7 +5,7 @@ import { weightsOf } from '@rwkv-ts/program';
 /** `table`: rows by token, as the file has them. `matrix`: of products. `parameter`: a vector that kernels read as f32. */
 export type WeightUse = 'table' | 'matrix' | 'parameter';
 
-export function weightUses({ ops }: Program): Map<string, Set<WeightUse>> {
+export function weightUses({ ops }: Pick<Program, 'ops'>): Map<string, Set<WeightUse>> {
   const uses = new Map<string, Set<WeightUse>>();
   for (const op of ops) {
     const matrices = new Set(matricesOf(op));

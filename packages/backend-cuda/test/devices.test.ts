@@ -1,0 +1,446 @@
+/** One model over several devices: the same bits as on one, a share of memory on each, and what is left when one fails. */
+import {
+  BackendError,
+  type Batch,
+  type HostWeight,
+  type Limits,
+  type Program,
+  type Rows,
+  type StateSpec,
+} from '@rwkv-ts/backend';
+import { createRandomWeights } from '@rwkv-ts/backend-kit';
+import { buildProgram, type RwkvConfig } from '@rwkv-ts/model';
+import { lower } from '@rwkv-ts/program';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { batchOf } from '../../backend-kit/conformance/batches.js';
+import { handOver, primitiveKinds } from '../../backend-kit/conformance/session.js';
+import { tinyModel, tinyVersions } from '../../backend-kit/conformance/tiny-models.js';
+import type { CudaBackend, CudaBackendOptions } from '../src/index.js';
+import { createEmulated, emulation } from './emulated.js';
+
+vi.setConfig({ testTimeout: 120_000 });
+
+const config: RwkvConfig = {
+  version: '7',
+  layers: 6,
+  channels: 64,
+  channelMixSize: 128,
+  vocabularySize: 96,
+  normEpsilon: 1e-5,
+  embeddingNorm: 'separate',
+  heads: 2,
+  headSize: 32,
+  headNormEpsilon: 64e-5,
+  ranks: { decay: 16, rate: 16, valueResidual: 16, gate: 16 },
+};
+const program = buildProgram(config, { candidates: 4 });
+const weights = (): HostWeight[] => createRandomWeights(config, { seed: 5, format: 'f16' });
+const limits = { tokens: 24, sequences: 3, wanted: 6 };
+
+/** The emulation reads its settings from the environment at each call. */
+function emulate(settings: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(settings))
+    process.env[`RWKV_EMULATED_${name}`] = value;
+}
+afterEach(() => {
+  for (const name of Object.keys(process.env)) {
+    if (name.startsWith('RWKV_EMULATED_')) Reflect.deleteProperty(process.env, name);
+  }
+});
+
+interface Model {
+  readonly program: Program;
+  readonly weights: readonly HostWeight[];
+  readonly limits?: Limits;
+}
+
+async function open(backend: CudaBackend, model: Model = { program, weights: weights() }) {
+  const own = model.program;
+  const uploaded = await backend.upload(handOver(model.weights), { program: own });
+  const states = await backend.createStates(own.states, 3);
+  const bindings = { weights: uploaded, states };
+  const executable = await backend.compile(own, bindings, model.limits ?? limits);
+  return { weights: uploaded, states, executable };
+}
+
+const single = (tokens: readonly number[], slot = 0): Batch => batchOf([{ slot, tokens }], 'last');
+
+/** Steps of several shapes, queued without waiting, then a slot's snapshot. */
+async function play(options: CudaBackendOptions, model: Model) {
+  await using backend = await createEmulated(options);
+  const { states, executable } = await open(backend, model);
+  const running: Promise<Rows>[] = [
+    executable.run(firstStep),
+    executable.run(secondStep),
+    executable.run(batchOf([{ slot: 0, tokens: Array.from({ length: 20 }, (_, at) => at) }], [])),
+  ];
+  states.copy(0, 1);
+  running.push(executable.run(batchOf([0, 1, 2].map((slot) => ({ slot, tokens: [7] })))));
+  states.reset(2);
+  running.push(executable.run(single([8], 2)));
+  const rows = await Promise.all(running);
+  return { rows, snapshots: await Promise.all([0, 1, 2].map((slot) => states.read(slot))) };
+}
+
+const firstStep = batchOf(
+  [
+    { slot: 2, tokens: [1, 2, 3] },
+    { slot: 0, tokens: [4] },
+  ],
+  'last',
+);
+const secondStep = single([5, 6], 2);
+
+/** The rows of two steps with weights that were uploaded for no program. */
+async function playUntold(options: CudaBackendOptions): Promise<Rows[]> {
+  await using backend = await createEmulated(options);
+  const uploaded = await backend.upload(handOver(weights()));
+  const states = await backend.createStates(program.states, 3);
+  const executable = await backend.compile(program, { weights: uploaded, states }, limits);
+  return await Promise.all([executable.run(firstStep), executable.run(secondStep)]);
+}
+
+const rejection = (promise: Promise<unknown>): Promise<BackendError> =>
+  promise.then(
+    () => {
+      throw new Error('It did not reject.');
+    },
+    (error: unknown) => error as BackendError,
+  );
+
+test('devices out of range are mistakes of the program', async () => {
+  for (const options of [
+    { device: 0, devices: [0, 1] },
+    { devices: [] },
+    { devices: [0, 0] },
+    { devices: [0, -1] },
+    { devices: 1 as never },
+    { devices: [0, 1], shares: [1] },
+    { devices: [0, 1], shares: [0, 0] },
+    { devices: [0, 1], shares: [1, -1] },
+    { devices: [0, 1], shares: [1, Number.NaN] },
+    { devices: [0, 1], peerCopies: 'always' as 'auto' },
+  ]) {
+    await expect(createEmulated(options), JSON.stringify(options)).rejects.toThrow(TypeError);
+  }
+});
+
+describe.skipIf(emulation.missing)(`emulated devices ${emulation.missing ?? ''}`, () => {
+  test('what a backend says of its devices', async () => {
+    emulate({ DEVICES: '3', MEMORY: '1000000,3000000,2000000' });
+    await using backend = await createEmulated({ devices: [2, 0] });
+    expect(backend.name).toBe('cuda:2,0 emulated device');
+    expect(backend.devices).toMatchObject([
+      { ordinal: 2, memoryBytes: 2_000_000 },
+      { ordinal: 0, memoryBytes: 1_000_000 },
+    ]);
+    expect(backend.device).toBe(backend.devices[0]);
+    expect(await backend.freeBytes()).toBe(3_000_000);
+    expect(await backend.freeBytes(0)).toBe(1_000_000);
+    await expect(backend.freeBytes(1)).rejects.toThrow(TypeError);
+    const small = { copyBytes: 4096, seconds: 0 };
+    const rates = await backend.measure({ ...small, device: 0 });
+    expect(rates.copyBytesPerSecond).toBeGreaterThan(0);
+    await expect(backend.measure({ ...small, device: 1 })).rejects.toThrow(TypeError);
+    expect(backend.bytes).toBe(0);
+  });
+
+  test('one of them that is not there is the whole backend', async () => {
+    const error = await rejection(createEmulated({ devices: [0, 5] }));
+    expect(error).toMatchObject({
+      code: 'DEVICE_UNAVAILABLE',
+      message: expect.stringContaining('there is no device 5; the NVIDIA driver has 2') as string,
+    });
+  });
+
+  test.each(tinyVersions)('RWKV-%s: the bits of one device, whatever the way', async (version) => {
+    const model = tinyModel(version);
+    const want = await play({}, model);
+    for (const [peers, devices] of [
+      ['0', [0, 1]],
+      ['1', [1, 0, 2]],
+      ['broken', [0, 1]],
+    ] as const) {
+      emulate({ DEVICES: '3', PEERS: peers });
+      const got = await play({ devices }, model);
+      expect(got.rows, `rows, peers ${peers}`).toEqual(want.rows);
+      expect(got.snapshots, `snapshots, peers ${peers}`).toEqual(want.snapshots);
+    }
+  });
+
+  test('a program of primitives, too', async () => {
+    const model = { program: lower(program, primitiveKinds), weights: weights() };
+    const got = await play({ devices: [0, 1] }, model);
+    expect(got).toEqual(await play({}, model));
+  });
+
+  test('copies go straight where that works, and else through the host', async () => {
+    for (const [peers, peerCopies, code] of [
+      ['1', 'auto', 'DEVICE_LOST'],
+      ['1', 'never', undefined],
+      ['broken', 'auto', undefined],
+      ['0', 'auto', undefined],
+    ] as const) {
+      emulate({ PEERS: peers });
+      await using backend = await createEmulated({ devices: [0, 1], peerCopies });
+      const { executable } = await open(backend);
+      emulate({ FAIL: 'cuMemcpyPeerAsync:1' });
+      const outcome = executable.run(single([1])).then(() => undefined);
+      if (code) await expect(outcome).rejects.toMatchObject({ code });
+      else await outcome;
+      emulate({ FAIL: '' });
+    }
+  });
+
+  test.each([
+    ['as much as it has free', { MEMORY: '8000000,4000000' }, undefined],
+    ['what was asked for', {}, [2, 1]],
+  ])('each device holds %s', async (_, settings, shares) => {
+    emulate(settings);
+    await using backend = await createEmulated({
+      devices: [0, 1],
+      ...(shares ? { shares } : {}),
+    });
+    const free = () => Promise.all([0, 1].map((device) => backend.freeBytes(device)));
+    const before = await free();
+    const uploaded = await backend.upload(handOver(weights()), { program });
+    const after = await free();
+    const [first, second] = after.map((bytes, at) => before[at]! - bytes) as [number, number];
+    // One of six layers more or less, since they are not cut but in the middle.
+    expect(first / (first + second)).toBeGreaterThan(2 / 3 - 1 / 6);
+    expect(first / (first + second)).toBeLessThan(2 / 3 + 1 / 6);
+    const table = 2 * 96 * 64;
+    expect(first + second + table).toBe(uploaded.bytes);
+    const states = await backend.createStates(program.states, 50);
+    const stated = (await free()).map((bytes, at) => after[at]! - bytes);
+    expect(stated[0]! + stated[1]!).toBe(states.bytes);
+    expect(stated[0]! / states.bytes).toBeCloseTo(2 / 3, 1);
+    const executable = await backend.compile(program, { weights: uploaded, states }, limits);
+    await executable.run(single([1, 2, 3]));
+    // Nothing but states was moved: no weight lies on both.
+    const total = before[0]! + before[1]! - (await backend.freeBytes());
+    const between = 4 * limits.tokens * 2 * 64;
+    expect(total + table + between).toBeLessThanOrEqual(backend.bytes + 256);
+    expect(uploaded.bytes).toBe(first + second + table);
+  });
+
+  test('a model too large for one device fits on two, and not where one must hold it all', async () => {
+    // Each needs activations of its own, which are few in such steps.
+    const model = { program, weights: weights(), limits: { tokens: 2, sequences: 1, wanted: 1 } };
+    await using roomy = await createEmulated();
+    await open(roomy, model);
+    const MEMORY = String(Math.floor((2 ** 33 - (await roomy.freeBytes())) * 0.8));
+    await roomy[Symbol.asyncDispose]();
+    emulate({ MEMORY });
+    await using alone = await createEmulated();
+    expect(await rejection(open(alone, model))).toMatchObject({ code: 'OUT_OF_MEMORY' });
+    await alone[Symbol.asyncDispose]();
+    await using both = await createEmulated({ devices: [0, 1] });
+    const { executable } = await open(both, model);
+    expect((await executable.run(single([1, 2]))).length).toBe(96);
+    await both[Symbol.asyncDispose]();
+    await using uneven = await createEmulated({ devices: [0, 1], shares: [0, 1] });
+    const error = await rejection(open(uneven, model));
+    expect(error).toMatchObject({ code: 'OUT_OF_MEMORY', got: expect.any(Number) as number });
+    expect(error.message).toMatch(
+      /, on cuda:1 emulated device, needs \d+ bytes; available: \d+\.$/,
+    );
+    expect(error.expected).toBeLessThan(error.got as number);
+    // The device without a share has been asked for nothing.
+    expect(await uneven.freeBytes(0)).toBe(Number(MEMORY));
+  });
+
+  test('weights for no program spread, and compile brings them where they are needed', async () => {
+    const want = await playUntold({});
+    await using backend = await createEmulated({ devices: [0, 1] });
+    const whole = await backend.freeBytes(0);
+    const uploaded = await backend.upload(handOver(weights()));
+    const held = await Promise.all([0, 1].map(async (at) => whole - (await backend.freeBytes(at))));
+    expect(held[0]! / (held[0]! + held[1]!)).toBeCloseTo(0.5, 1);
+    const states = await backend.createStates(program.states, 3);
+    const bindings = { weights: uploaded, states };
+    const executable = await backend.compile(program, bindings, limits);
+    expect(await executable.run(firstStep)).toEqual(want[0]);
+    const { bytes } = uploaded;
+    const again = await backend.compile(program, bindings, { ...limits, tokens: 5 });
+    expect(uploaded.bytes).toBe(bytes);
+    expect(await again.run(secondStep)).toEqual(want[1]);
+  });
+
+  test('states that a program moves keep what was written before, and what is written meanwhile', async () => {
+    await using backend = await createEmulated({ devices: [0, 1], shares: [4, 1] });
+    const uploaded = await backend.upload(handOver(weights()), { program });
+    // Of these specs the last ones are the largest, so that they lie otherwise than the weights.
+    const extra: StateSpec = { name: 'extra', shape: [4000], initial: 0.5 };
+    const states = await backend.createStates([...program.states, extra], 3);
+    const numbers = Float32Array.from({ length: states.bytes / 16 }, (_, at) => Math.sin(at));
+    const slotBytes = (await states.read(0)).length;
+    const snapshot = new Uint8Array(numbers.buffer, 0, slotBytes);
+    states.write(0, snapshot);
+    states.write(1, snapshot);
+    const compiling = backend.compile(program, { weights: uploaded, states }, limits);
+    states.reset(1);
+    states.copy(0, 2);
+    const reads = [0, 1, 2].map((slot) => states.read(slot));
+    for (let turn = 0; turn < 20; turn++) {
+      await Promise.resolve();
+      states.copy(1, 2);
+      states.copy(0, 2);
+    }
+    reads.push(states.read(2));
+    await using executable = await compiling;
+    const [written, reset, copied, late] = await Promise.all(reads);
+    expect(written).toEqual(snapshot);
+    expect(copied).toEqual(snapshot);
+    expect(late).toEqual(snapshot);
+    expect(reset).not.toEqual(snapshot);
+    expect(await states.read(2)).toEqual(snapshot);
+    expect(executable.bytes).toBeGreaterThan(0);
+  });
+
+  test('states that one executable uses stay, and others go to them', async () => {
+    const want = await playUntold({});
+    const given = { devices: [0, 1] };
+    await using backend = await createEmulated(given);
+    const states = await backend.createStates(program.states, 3);
+    const untold = await backend.upload(handOver(weights()));
+    const first = await backend.compile(program, { weights: untold, states }, limits);
+    expect(await first.run(firstStep)).toEqual(want[0]);
+    // Full of something else, the first device would now get less of the model.
+    const filling: HostWeight = {
+      name: 'filling',
+      shape: [1 << 20],
+      format: 'f32',
+      bytes: new Uint8Array(1 << 22),
+    };
+    emulate({ MEMORY: '6000000,8000000' });
+    await using filler = await createEmulated({ device: 0 });
+    await filler.upload(handOver([filling]));
+    const other = await backend.upload(handOver(weights()));
+    const bindings = { weights: other, states };
+    const second = await backend.compile(program, bindings, limits);
+    expect(await second.run(secondStep)).toEqual(want[1]);
+    // Nobody holds them any more.
+    await first[Symbol.asyncDispose]();
+    await second[Symbol.asyncDispose]();
+    const third = await backend.upload(handOver(weights()), { program });
+    const late = await backend.compile(program, { weights: third, states }, limits);
+    expect(await rejection(states.read(3))).toMatchObject({ code: 'STATE_INVALID' });
+    await late.run(single([8]));
+    const lookahead = await backend.compile(program, bindings, limits);
+    await lookahead.run(single([8]));
+  });
+
+  test.each([0, 1])('device %s is lost, and with it the backend', async (device) => {
+    const backend = await createEmulated({ devices: [0, 1] });
+    const { executable, states } = await open(backend);
+    const whole = 2 * 2 ** 33;
+    await executable.run(single([1, 2, 3]));
+    emulate({ FAIL: `execution@${device}:719` });
+    const error = await rejection(executable.run(single([4])));
+    expect(error).toMatchObject({ code: 'DEVICE_LOST' });
+    expect(error.message).toContain(`cuda:${device} emulated device is lost`);
+    // The other one still works, and is of no use.
+    const lost = { code: 'DEVICE_LOST', message: error.message };
+    expect(await rejection(executable.run(single([4])))).toMatchObject(lost);
+    expect(await rejection(states.read(0))).toMatchObject({ code: 'DEVICE_LOST' });
+    const uploading = backend.upload(handOver(weights()), { program });
+    expect(await rejection(uploading)).toMatchObject({ code: 'DEVICE_LOST' });
+    expect(await rejection(backend.createStates(program.states, 1))).toMatchObject({
+      code: 'DEVICE_LOST',
+    });
+    emulate({ FAIL: '' });
+    await backend[Symbol.asyncDispose]();
+    expect(backend.bytes).toBe(0);
+    await using next = await createEmulated({ devices: [0, 1] });
+    expect(await next.freeBytes()).toBe(whole);
+  });
+
+  test('a step that one device could not prepare is tried anew', async () => {
+    await using backend = await createEmulated({ devices: [0, 1] });
+    const { executable } = await open(backend);
+    for (const [device, tokens] of [
+      [0, [1, 2]],
+      [1, [1, 2, 3]],
+    ] as const) {
+      emulate({ FAIL: `cuGraphInstantiateWithFlags@${device}:2` });
+      expect(await rejection(executable.run(single(tokens)))).toMatchObject({
+        code: 'OUT_OF_MEMORY',
+      });
+      emulate({ FAIL: '' });
+      const rows = await executable.run(single(tokens));
+      expect(rows.every(Number.isFinite)).toBe(true);
+    }
+  });
+
+  test('a failure at any call of any device leaves nothing, and nothing waits for ever', async () => {
+    const calls = [
+      'cuMemAlloc_v2:2:5',
+      'cuMemHostAlloc:2:3',
+      'cuMemHostAlloc:2:4',
+      'cuEventCreate:2:2',
+      'cuEventRecord:1:9',
+      'cuEventSynchronize:1',
+      'cuMemcpyDtoHAsync_v2:1',
+      'cuMemcpyHtoDAsync_v2:1:4',
+      'cuStreamSynchronize:1:1',
+      'cuLaunchKernel:1:8',
+      'cuGraphLaunch:1',
+      'cuMemcpyDtoDAsync_v2:719:2',
+    ];
+    for (const device of [0, 1]) {
+      for (const call of calls) {
+        const backend = await createEmulated({ devices: [0, 1] });
+        emulate({ FAIL: call.replace(':', `@${device}:`) });
+        try {
+          const { executable } = await open(backend);
+          for (let step = 0; step < 3; step++) await executable.run(single([1, 2]));
+        } catch (error) {
+          expect(BackendError.isInstance(error), `${call} on ${device}: ${String(error)}`).toBe(
+            true,
+          );
+        }
+        await backend[Symbol.asyncDispose]();
+        emulate({ FAIL: '' });
+        expect(backend.bytes, call).toBe(0);
+      }
+    }
+    await using next = await createEmulated({ devices: [0, 1] });
+    expect(await next.freeBytes()).toBe(2 * 2 ** 33);
+  });
+
+  test('candidates, and the output row behind them', async () => {
+    const play = async (options: CudaBackendOptions) => {
+      await using backend = await createEmulated(options);
+      const { executable } = await open(backend);
+      const rows = await executable.run({ ...single([3, 1, 4]), candidates: true });
+      return [rows, await executable.outputRow!(0), await executable.run(single([1]))];
+    };
+    expect(await play({ devices: [0, 1] })).toEqual(await play({}));
+  });
+
+  test('models come and go, and leave nothing on either device', async () => {
+    await using backend = await createEmulated({ devices: [0, 1] });
+    for (let cycle = 0; cycle < 5; cycle++) {
+      const handles = await open(backend);
+      const running = [1, 2, 3].map((token) => handles.executable.run(single([token])));
+      // What is queued is done before its handles go.
+      const disposals = [handles.executable, handles.states, handles.weights].map((handle) =>
+        handle[Symbol.asyncDispose](),
+      );
+      await Promise.all([...running, ...disposals]);
+      expect(backend.bytes).toBe(0);
+      expect(await backend.freeBytes()).toBe(2 * 2 ** 33);
+    }
+  });
+
+  test('a backend that is disposed of with steps queued', async () => {
+    const backend = await createEmulated({ devices: [0, 1] });
+    const { executable } = await open(backend);
+    const running = [1, 2, 3, 4].map((token) => executable.run(single([token])));
+    await backend[Symbol.asyncDispose]();
+    for (const outcome of await Promise.allSettled(running))
+      expect(outcome.status).toBe('fulfilled');
+    expect(backend.bytes).toBe(0);
+  });
+});
