@@ -42,7 +42,7 @@ export function buildNative(options) {
 
 /** The object files of the engine and the kernels in this machine's addon, built now where they are not current. */
 export function addonObjects() {
-  return objectsOf(build, /native\/(?:engine|kernels)\/[^/]+\.o$/);
+  return objectsOf(build, /native\/(?:engine|kernels|training)\/[^/]+\.o$/);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) process.exit(buildCommand(build));

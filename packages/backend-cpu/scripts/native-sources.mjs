@@ -13,7 +13,7 @@ const scalar = ['-fno-tree-slp-vectorize'];
 const avx2 = ['-mavx2', '-mfma', '-mf16c'];
 const avx512 = ['f', 'bw', 'dq', 'vl', 'vnni'].map((part) => `-mavx512${part}`).concat(avx2);
 
-/** Each is one translation unit, native/kernels/isa_<name>.cc. */
+/** The sources of each are native/kernels/isa_<name>*.cc. */
 export const instructionSets = {
   x64: {
     scalar,
@@ -45,7 +45,7 @@ export const commonFlags = [
 const kernelFlags = ['-fno-exceptions'];
 export const engineFlags = ['-fexceptions'];
 
-export const sourceFolders = ['native/addon', 'native/engine', 'native/kernels'];
+export const sourceFolders = ['native/addon', 'native/engine', 'native/kernels', 'native/training'];
 
 /** The .cc files of a folder; of the kernels, those that every processor compiles alike. Paths as gyp likes them. */
 export function sources(folder) {
@@ -56,8 +56,11 @@ export function sources(folder) {
     .map((name) => `${folder}/${name}`);
 }
 
-export function instructionSetSource(name) {
-  return `native/kernels/isa_${name}.cc`;
+/** The translation units of an instruction set; training has one where its f32 arithmetic is its own. */
+export function instructionSetSources(name) {
+  return [name, `${name}-training`]
+    .map((unit) => `native/kernels/isa_${unit}.cc`)
+    .filter((path) => existsSync(join(packageFolder, path)));
 }
 
 export function instructionSetFlags(name) {
@@ -71,7 +74,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const answers = {
     addon: () => sourceFolders.flatMap(sources),
     flags: () => (name === undefined ? commonFlags : instructionSetFlags(name)),
-    source: () => [instructionSetSource(name)],
+    source: () => instructionSetSources(name),
   };
   console.log(answers[question]().join('\n'));
 }

@@ -24,11 +24,13 @@ import {
   engineFlags,
   instructionSetFlags,
   instructionSets,
-  instructionSetSource,
+  instructionSetSources,
   packageFolder,
   sources,
 } from './native-sources.mjs';
 
+/** What test programs link beside the kernels of instruction sets. */
+const libraryFolders = ['native/engine', 'native/kernels', 'native/training'];
 const testFolder = join(packageFolder, 'native/test');
 const emulators = { arm64: { command: 'qemu-aarch64-static', options: ['-cpu', 'max'] } };
 const crossCompilers = { arm64: 'aarch64-linux-gnu-g++' };
@@ -74,11 +76,13 @@ export async function buildNativeTests({ arch = process.arch, sanitize, names } 
   const shared =
     ownObjects === undefined
       ? [
-          ...Object.keys(instructionSets[arch]).map((name) => ({
-            source: instructionSetSource(name),
-            flags: instructionSetFlags(name),
-          })),
-          ...['native/engine', 'native/kernels'].flatMap(sources).map((source) => ({ source })),
+          ...Object.keys(instructionSets[arch]).flatMap((name) =>
+            instructionSetSources(name).map((source) => ({
+              source,
+              flags: instructionSetFlags(name),
+            })),
+          ),
+          ...libraryFolders.flatMap(sources).map((source) => ({ source })),
         ]
       : [];
   const objects = await build.compileAll([...shared, ...tests.map((source) => ({ source }))]);

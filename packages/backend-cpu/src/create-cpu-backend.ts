@@ -9,6 +9,7 @@ import {
   type Program,
   type States,
   type StateSpec,
+  type TrainingOptions,
   type UploadOptions,
   type Weights,
 } from '@rwkv-ts/backend';
@@ -22,6 +23,7 @@ import {
   sparseWeights,
   validateLimits,
   validateProgram,
+  validateTrainingOptions,
 } from '@rwkv-ts/program';
 import type { Engine } from './engine.js';
 import { type CpuExecutable, NativeExecutable } from './executable.js';
@@ -31,6 +33,8 @@ import { type CpuBackendOptions, resolveOptions } from './options.js';
 import type { PackedMetadata } from './packed-file.js';
 import { openPackedFile, writePackedFile, type WritePackedOptions } from './packed-weights.js';
 import { CpuStates } from './states.js';
+import { type CpuTraining, NativeTraining } from './training/cpu-training.js';
+import { trainingKinds } from './training/forward.js';
 import { CpuWeights } from './weights.js';
 
 /** Of a recurrence, as in native/kernels/kernels.h; one head's state is 4 GiB then. */
@@ -42,6 +46,12 @@ export interface CpuBackend extends Backend {
   readonly instructions: string;
   readonly threads: number;
   compile(program: Program, bindings: Bindings, limits: Limits): Promise<CpuExecutable>;
+  /** Weights are held as f32, whatever format they come in, frozen ones too. */
+  createTraining(
+    program: Program,
+    weights: AsyncIterable<HostWeight>,
+    options: TrainingOptions,
+  ): Promise<CpuTraining>;
   /**
    * Writes weights of this backend to a file as they lie in memory. Whoever opens `path` sees the old file or the whole new
    * one; a failure leaves nothing behind.
@@ -119,6 +129,7 @@ class NativeBackend implements CpuBackend {
       activations: 'f32',
       ...(instructions === 'avx512bf16' ? { roundedProducts: new Set(['bf16'] as const) } : {}),
       embeddings: true,
+      trainingOps: new Set(trainingKinds),
     };
     this.name = `cpu ${instructions}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
     const handle = addon.createEngine(instructions, threads, pin, spinMicroseconds);
@@ -175,6 +186,37 @@ class NativeBackend implements CpuBackend {
     });
     const options = { program: structuredClone(program), weights, states, limits };
     return this.#handles.keep(NativeExecutable.create(this.#engine, options));
+  }
+
+  async createTraining(
+    program: Program,
+    weights: AsyncIterable<HostWeight>,
+    options: TrainingOptions,
+  ): Promise<CpuTraining> {
+    this.#handles.requireOpen();
+    requireOps(program, { supported: this.supports.trainingOps!, name: this.name });
+    validateProgram(program);
+    for (const [index, op] of program.ops.entries()) {
+      if ('heads' in op) this.#requireHeadSize(op, index);
+    }
+    validateTrainingOptions(program, options);
+    const own = { program: structuredClone(program), options: structuredClone(options) };
+    const names = new Set(program.weights.map(({ name }) => name));
+    const uploaded = this.#handles.own(new CpuWeights(this.#engine, { plain: true }));
+    try {
+      for await (const weight of weights) if (names.has(weight.name)) await uploaded.add(weight);
+      requireLive(uploaded.disposed, 'backend');
+      const states = new Map(program.states.map(({ name, shape }) => [name, shape]));
+      checkBindings(own.program, {
+        weights: (name) => uploaded.get(name)?.shape,
+        states: (name) => states.get(name),
+      });
+      const parts = { ...own, weights: uploaded, threads: this.threads };
+      return await this.#handles.keep(NativeTraining.create(this.#engine, parts));
+    } catch (error) {
+      await uploaded[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   async writePacked(

@@ -1,14 +1,15 @@
 /** The functions of the addon (native/addon), and the orders of names that both sides share. */
 import type { Activation, WeightFormat } from '@rwkv-ts/backend';
+import type { NativeTraining } from './training/native-training.js';
 
-/** An object of the addon: an engine, weights, states or a program. Freed when nothing refers to it any more. */
+/** An object of the addon: an engine, weights, states, a program or a training. Freed when nothing refers to it any more. */
 export type NativeHandle = object & { readonly __native: never };
 
 /**
  * Every promise settles in the order of the calls, on one engine. Arguments are not checked beyond memory safety; typed
  * arrays that a promise waits for must be neither transferred nor resized meanwhile.
  */
-export interface NativeAddon {
+export interface NativeAddon extends NativeTraining {
   readonly version: string;
   /** The instruction sets this build holds and this processor runs, best first. */
   instructions(): string[];

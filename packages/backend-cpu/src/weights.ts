@@ -39,6 +39,8 @@ export interface MappedWeights {
 export interface CpuWeightsOptions {
   /** Names of matrices whose inputs are mostly zero: they are packed in columns. */
   readonly sparse?: ReadonlySet<string>;
+  /** Whether all are kept as f32, row by row, whatever they come in: what learns, and what it is multiplied by. */
+  readonly plain?: boolean;
   readonly mapped?: MappedWeights;
 }
 
@@ -52,11 +54,16 @@ export class CpuWeights implements Weights {
   readonly #holding: Holding;
   readonly #weights: Map<string, PackedWeight>;
   readonly #sparse: ReadonlySet<string>;
+  readonly #plain: boolean;
   #disposal: Promise<void> | undefined;
 
-  constructor(engine: Engine, { sparse = new Set(), mapped }: CpuWeightsOptions = {}) {
+  constructor(
+    engine: Engine,
+    { sparse = new Set(), plain = false, mapped }: CpuWeightsOptions = {},
+  ) {
     this.#engine = engine;
     this.#sparse = sparse;
+    this.#plain = plain;
     this.#holding = mapped?.holding ?? new Holding(engine.memory);
     this.#weights = new Map(mapped?.weights);
     this.handle = mapped?.handle ?? engine.addon.createWeights();
@@ -77,7 +84,8 @@ export class CpuWeights implements Weights {
     const { name, shape, format, bytes } = weight;
     const has = (each: string) => this.#weights.has(each);
     const size = checkWeight(weight, { formats: weightFormats, largestSize, has });
-    const { code, rows, columns, isVector, count } = withLayout(weight, size);
+    const { code, rows, columns, count, ...own } = withLayout(weight, size);
+    const isVector = this.#plain || own.isVector;
     const layout = layouts.indexOf(!isVector && this.#sparse.has(name) ? 'columns' : 'panels');
     const packed = addon.packedBytes(code, rows, columns, isVector, layout);
     const index = await this.#holding.allocate({ bytes: packed, what: `Weight ${name}` }, () =>

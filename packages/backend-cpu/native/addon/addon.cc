@@ -12,6 +12,7 @@
 
 #include "handles.h"
 #include "packed.h"
+#include "training-functions.h"
 
 #ifndef RWKV_CPU_VERSION
 #define RWKV_CPU_VERSION "0.0.0"
@@ -470,6 +471,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   add<profile>(env, exports, "profile");
   add<release<Engine, CompiledProgram>>(env, exports, "releaseProgram");
   add_packed_functions(env, exports);
+  add_training_functions(env, exports);
   return exports;
 }
 
