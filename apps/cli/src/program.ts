@@ -6,6 +6,7 @@ import { addCache } from './commands/cache.js';
 import { addChat } from './commands/chat.js';
 import { addConvert } from './commands/convert.js';
 import { addDoctor } from './commands/doctor.js';
+import { addEval } from './commands/eval.js';
 import { addGenerate } from './commands/generate.js';
 import { addInspect } from './commands/inspect.js';
 import { addLogits } from './commands/logits.js';
@@ -46,6 +47,7 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 3 unusable input,
     addLogits,
     addConvert,
     addPerplexity,
+    addEval,
     addBench,
     addPrepare,
     addDoctor,

@@ -10,6 +10,7 @@ import { RwkvError } from '@rwkv-ts/backend';
  * - `QUEUE_FULL`: more generations wait for a slot than `maximumQueued` allows.
  * - `CONVERSATION_BUSY`: a conversation answers one message at a time.
  * - `FORWARD_FAILED`: the backend failed in a step; `cause` is its error. Every generation in progress gets it.
+ * - `EVALUATION_INVALID`: an item of an evaluation that lacks what its task needs; the message says which and what.
  * - `ABORTED`: the caller's signal fired where there is no partial result to give.
  * - `MODEL_DISPOSED`: the model was disposed of, before or during the call.
  */
@@ -23,6 +24,7 @@ export type GenerateErrorCode =
   | 'QUEUE_FULL'
   | 'CONVERSATION_BUSY'
   | 'FORWARD_FAILED'
+  | 'EVALUATION_INVALID'
   | 'ABORTED'
   | 'MODEL_DISPOSED';
 

@@ -61,6 +61,7 @@ export async function logprobsOf(
   }
   const tokens = all.slice(context);
   const logprobs = new Float64Array(tokens.length);
+  const greedy = new Uint8Array(tokens.length);
   await scheduler.run({
     name: 'Evaluation',
     initial,
@@ -69,9 +70,19 @@ export async function logprobsOf(
     signal,
     receive: (row, index) => {
       const at = index - (context - 1);
-      if (at >= 0) logprobs[at] = logSoftmaxAt(row, tokens[at]!);
+      if (at < 0) return finished;
+      const token = tokens[at]!;
+      logprobs[at] = logSoftmaxAt(row, token);
+      greedy[at] = isLikeliest(row, token) ? 1 : 0;
       return finished;
     },
   });
-  return { tokens, logprobs };
+  return { tokens, logprobs, greedy };
+}
+
+function isLikeliest(row: Rows, token: number): boolean {
+  const logit = row[token]!;
+  for (let other = 0; other < row.length; other++)
+    if (row[other]! > logit || (row[other] === logit && other < token)) return false;
+  return true;
 }

@@ -40,3 +40,4 @@ export {
   type WeightCache,
 } from './program-model.js';
 export type { StateFile } from './state-file.js';
+export * from './evaluate/index.js';

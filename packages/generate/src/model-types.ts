@@ -56,6 +56,8 @@ export interface LogprobsResult {
   readonly tokens: Uint32Array;
   /** The natural logarithm of each one's probability, given everything before it. */
   readonly logprobs: Float64Array;
+  /** 1 where the token was the likeliest of all, the lower id of two as likely; else 0. */
+  readonly greedy: Uint8Array;
 }
 
 export interface PerplexityResult {
