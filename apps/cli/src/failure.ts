@@ -28,7 +28,11 @@ const backendCodes = new Set([
   'DEVICE_LOST',
   'OUT_OF_MEMORY',
   'UNSUPPORTED_OP',
+  'BACKEND_UNSUPPORTED',
 ]);
+
+/** Neither the command line nor an input was wrong. */
+const failedCodes = new Set(['SINK_FAILED', 'CHECKPOINT_FAILED', 'DIVERGED']);
 
 /** What to do about an error, where one can say more than the message does. */
 const hints: Readonly<Record<string, string>> = {
@@ -38,6 +42,7 @@ const hints: Readonly<Record<string, string>> = {
   OUT_OF_MEMORY: 'Try a smaller model, or shorter or fewer sequences at once.',
   STORAGE_FULL: '`rwkv cache list` shows what takes room; --no-cache keeps nothing.',
   RATE_LIMITED: 'What was downloaded is kept: the same command goes on with it later.',
+  BACKEND_UNSUPPORTED: '`--backend auto` takes one that can.',
   VOCABULARY_MISMATCH: 'Pass the --tokenizer this model was trained with.',
 };
 
@@ -118,7 +123,7 @@ function describeTyped(error: RwkvError): Failure {
   let exitCode: ExitCode = exitCodes.input;
   if (optionMistake) exitCode = exitCodes.usage;
   else if (backendCodes.has(error.code)) exitCode = exitCodes.backend;
-  else if (error.code === 'SINK_FAILED' || error.code.startsWith('STORAGE_'))
+  else if (failedCodes.has(error.code) || error.code.startsWith('STORAGE_'))
     exitCode = exitCodes.failed;
   const message = rewordings[error.code]?.(error) ?? error.message;
   const hint = hints[error.code];

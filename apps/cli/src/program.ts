@@ -13,6 +13,7 @@ import { addLogits } from './commands/logits.js';
 import { addPerplexity } from './commands/perplexity.js';
 import { addPrepare } from './commands/prepare.js';
 import { addTokenize } from './commands/tokenize.js';
+import { addTrain } from './commands/train.js';
 import type { Terminal } from './terminal.js';
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
@@ -50,6 +51,7 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 3 unusable input,
     addEval,
     addBench,
     addPrepare,
+    addTrain,
     addDoctor,
     addCache,
   ]) {

@@ -27,6 +27,7 @@ it('each thing is said once', () => {
   const terminal = {
     note: (text: string) => notes.push(text),
     progress: () => ({
+      isShown: true,
       update: (done: number) => bars.push(done),
       [Symbol.dispose]: () => undefined,
     }),

@@ -25,7 +25,10 @@ export interface Terminal {
 }
 
 export interface Progress extends Disposable {
-  update(done: number, total: number): void;
+  /** Whether anybody sees it. */
+  readonly isShown: boolean;
+  /** `details` stand behind the bar. */
+  update(done: number, total: number, details?: string): void;
 }
 
 export function createTerminal(): Terminal & { interrupted(): boolean } {
@@ -85,9 +88,9 @@ const showAfterMilliseconds = 300;
 
 function progress(label: string): Progress {
   if (!process.stderr.isTTY || process.env['TERM'] === 'dumb')
-    return { update: () => undefined, [Symbol.dispose]: () => undefined };
+    return { isShown: false, update: () => undefined, [Symbol.dispose]: () => undefined };
   const bar = new cliProgress.SingleBar({
-    format: `${label} {bar} {percentage}%  {done}/{size}  {duration_formatted}`,
+    format: `${label} {bar} {percentage}%  {done}/{size}  {duration_formatted}{details}`,
     stream: process.stderr,
     clearOnComplete: true,
     hideCursor: true,
@@ -98,8 +101,10 @@ function progress(label: string): Progress {
   const size = (bytes: number) =>
     bytes >= mebibyte ? `${(bytes / mebibyte).toFixed(0)} MiB` : String(bytes);
   return {
-    update(done, total) {
-      const payload = { done: size(done), size: size(total) };
+    isShown: true,
+    update(done, total, details = '') {
+      const shown = details === '' ? '' : `  ${details}`;
+      const payload = { done: size(done), size: size(total), details: shown };
       if (!running) {
         if (performance.now() - began < showAfterMilliseconds) return;
         bar.start(total, done, payload);

@@ -24,6 +24,8 @@ export interface ModePlan {
   learned(model: TrainedModel): LearnedFile;
   /** The whole model as it stands, in canonical weights, for generating from it. */
   merged(model: TrainedModel): WritableModel;
+  /** Where initial states learn: as they stand, by the program's state names. */
+  states?(model: TrainedModel): Promise<ReadonlyMap<string, Float32Array>>;
 }
 
 export interface TrainedModel {

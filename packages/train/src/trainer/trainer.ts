@@ -4,7 +4,7 @@ import { stateVersion, type TrainingState } from '../checkpoint/state.js';
 import { type TrainableShape, writeCheckpoint } from '../checkpoint/write-checkpoint.js';
 import { TrainError } from '../errors.js';
 import { fullTraining } from '../modes/full.js';
-import type { ModePlan, TrainedModel, TrainingMode } from '../modes/mode.js';
+import type { LearnedFile, ModePlan, TrainedModel, TrainingMode } from '../modes/mode.js';
 import { f32Of } from '../numbers.js';
 import { learningRateAt } from '../optimizer/schedule.js';
 import { countedLength, type Lane } from './chunk-batch.js';
@@ -108,6 +108,16 @@ export class Trainer implements AsyncDisposable {
   /** The model as it stands: all its weights, for writing it or generating from it. */
   get model(): WritableModel {
     return this.#parts.plan.merged(this.#trainedModel);
+  }
+
+  /** Where initial states learn: as they stand, by the program's state names. */
+  async initialStates(): Promise<ReadonlyMap<string, Float32Array> | undefined> {
+    return this.#parts.plan.states?.(this.#trainedModel);
+  }
+
+  /** The file for users: the model, the adapter or the states as they stand. */
+  get learned(): LearnedFile {
+    return this.#parts.plan.learned(this.#trainedModel);
   }
 
   get #trainedModel(): TrainedModel {
@@ -302,10 +312,10 @@ export class Trainer implements AsyncDisposable {
    * @throws TrainError `CHECKPOINT_FAILED`; TypeError without `checkpoints`
    */
   async saveCheckpoint(): Promise<void> {
-    const { options, mode, plan, slots, batch, training, trainables, hash } = this.#parts;
+    const { options, mode, slots, batch, training, trainables, hash } = this.#parts;
     const { checkpoints, model, keepCheckpoints = 3 } = options;
     if (checkpoints === undefined) throw new TypeError('The trainer was given no checkpoints.');
-    const learned = plan.learned(this.#trainedModel);
+    const { learned } = this;
     const precision = precisionOf(options);
     const { kind, settings } = mode;
     const name = await writeCheckpoint({
