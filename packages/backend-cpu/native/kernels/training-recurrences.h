@@ -11,13 +11,14 @@
  * states again, then goes backward through its tokens. So memory grows with tokens / kCheckpointTokens states, and no
  * state is ever computed by undoing an update.
  *
- * Gradients of rows are each optional (`rows.data` null: not wanted), and assigned or added to. A token's are written one
- * after the other in the order of the op's inputs as the contract has them, so that where an op reads one value twice,
- * both may go to the same memory, the first assigned and the second added. They lie in no memory that is read. Sums over
- * all tokens (`…_total`, optional) are always assigned: the caller adds those of its sequences in an order of its own.
- * No tokens: states and their gradients stay, totals are 0.
+ * Gradients of rows are each optional (no data: not wanted), and assigned or added to. A token's are written
+ * one after the other in the order of the op's inputs as the contract has them, so that where an op reads one value
+ * twice, both may go to the same memory, the first assigned and the second added. They lie in no memory that is read.
+ * Sums over all tokens (`…_total`, optional) are always assigned: the caller adds those of its sequences in an order
+ * of its own. No tokens: states and their gradients stay, totals are 0.
  *
- * All memory of floats may have any alignment that floats may have; 64 bytes is best. Kernels neither allocate nor fail.
+ * All memory of floats may have any alignment that floats may have; 64 bytes is best. Kernels neither allocate nor
+ * fail.
  */
 #pragma once
 
@@ -25,18 +26,20 @@
 
 namespace rwkv {
 
-/** Tokens from one recorded state to the next. The states of N = 64 for as many take 256 KiB: half of a small second cache. */
+/** Tokens from one recorded state to the next. At N = 64 RWKV-7's states of as many are 256 KiB: in a second cache. */
 constexpr size_t kCheckpointTokens = 16;
 
 /** Numbers that a row of N takes in records and scratch, where rows have no tails. */
 RWKV_INLINE size_t padded_row(size_t width) { return (width + 15) / 16 * 16; }
 RWKV_INLINE size_t checkpoint_count(size_t tokens) { return (tokens + kCheckpointTokens - 1) / kCheckpointTokens; }
 
-/** Where the gradient of a value goes. */
-struct GradientRows {
+/** Where the gradient of an operand goes. */
+struct Gradient {
   Rows rows;
-  /** Added to what is there; otherwise assigned. */
-  bool adds = false;
+  /** To be added to what is there. */
+  bool add = false;
+
+  RWKV_INLINE explicit operator bool() const { return rows.data != nullptr; }
 };
 
 // ---- RWKV-7; state [N(value), N(key)] ---------------------------------------------------------------------------
@@ -59,7 +62,7 @@ struct Wkv7BackwardArgs {
   Rows out_gradient;
   /** As the forward pass of the same inputs wrote it. */
   const float* record;
-  GradientRows r_gradient, w_gradient, k_gradient, v_gradient, a_gradient, b_gradient;
+  Gradient r_gradient, w_gradient, k_gradient, v_gradient, a_gradient, b_gradient;
   /** [N, N]: in, with respect to the state after the last token; out, to the state before the first. */
   float* state_gradient;
 };
@@ -71,7 +74,7 @@ RWKV_INLINE size_t wkv7_record_floats(size_t tokens, size_t head_size) {
 
 /** Of either pass, aligned to 64. */
 RWKV_INLINE size_t wkv7_training_scratch_bytes(size_t head_size) {
-  const size_t rows = (kCheckpointTokens + 2) * head_size + 8 * kCheckpointTokens + 16;
+  const size_t rows = (kCheckpointTokens + 1) * head_size + 8 * kCheckpointTokens + 16;
   return rows * padded_row(head_size) * sizeof(float);
 }
 
@@ -99,7 +102,7 @@ struct Wkv6BackwardArgs {
   /** As the forward pass of the same inputs wrote it. */
   const float* record;
   /** `decay_gradient` of a decay that is a value, `decay_total` [N] of one that is a parameter. */
-  GradientRows r_gradient, k_gradient, v_gradient, decay_gradient;
+  Gradient r_gradient, k_gradient, v_gradient, decay_gradient;
   float* decay_total;
   /** [N] */
   float* first_total;
@@ -113,7 +116,7 @@ RWKV_INLINE size_t wkv6_record_floats(size_t tokens, size_t head_size) {
 
 /** Of either pass, aligned to 64. */
 RWKV_INLINE size_t wkv6_training_scratch_bytes(size_t head_size) {
-  return wkv7_training_scratch_bytes(head_size);
+  return (head_size + 17 * kCheckpointTokens + 16) * padded_row(head_size) * sizeof(float);
 }
 
 // ---- RWKV-4; state [3, C]: a, b, p -------------------------------------------------------------------------------
@@ -142,13 +145,13 @@ struct Wkv4BackwardArgs {
   Rows out_gradient;
   /** As the forward pass of the same inputs wrote it. */
   const float* record;
-  GradientRows k_gradient, v_gradient;
+  Gradient k_gradient, v_gradient;
   /** [channels] each. */
   float* decay_total;
   float* first_total;
   /**
-   * [3, channels], a row every `state_stride` numbers: in, with respect to each of a, b and p after the last token; out,
-   * before the first.
+   * [3, channels], a row every `state_stride` numbers: in, with respect to each of a, b and p after the last token;
+   * out, before the first.
    */
   float* state_gradient;
   size_t state_stride;

@@ -1,11 +1,11 @@
 /**
- * The table of kernels that only training needs: matrix products of plain f32, and the backward of every op. One instance
- * per instruction set of f32 arithmetic; what else an instruction set has is of no use here.
+ * The table of kernels that only training needs: matrix products of plain f32, and the backward of every op. One
+ * instance per instruction set of f32 arithmetic; what else an instruction set has is of no use here.
  *
- * In all of them `d…` is the gradient of the loss with respect to what follows. A gradient is written, or added to what is
- * there; one that nobody wants has no data. Row kernels do the rows [begin, end) of a step. What they owe to a parameter
- * that all rows share is a sum over exactly those rows, assigned to memory of the call's own: whoever cuts rows into
- * blocks adds the blocks' sums, in their order.
+ * In all of them `d…` is the gradient of the loss with respect to what follows. A gradient is written, or added to
+ * what is there; one that nobody wants has no data. Row kernels do the rows [begin, end) of a step. What they owe to a
+ * parameter that all rows share is a sum over exactly those rows, assigned to memory of the call's own: whoever cuts
+ * rows into blocks adds the blocks' sums, in their order.
  */
 #pragma once
 
@@ -13,15 +13,6 @@
 #include "training-recurrences.h"
 
 namespace rwkv {
-
-/** Where the gradient of an operand goes. */
-struct Gradient {
-  Rows rows;
-  /** To be added to what is there. */
-  bool add = false;
-
-  RWKV_INLINE explicit operator bool() const { return rows.data != nullptr; }
-};
 
 // ---- Matrix products --------------------------------------------------------------------------------------------
 

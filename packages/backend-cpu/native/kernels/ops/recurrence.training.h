@@ -31,13 +31,13 @@ RWKV_INLINE void pad_row(const float* from, float* to, size_t width) {
 }
 
 /** Row t of a gradient is assigned, or gains, a row. */
-RWKV_INLINE void give(const GradientRows& gradient, size_t t, const float* from, size_t width) {
-  if (!gradient.rows) return;
+RWKV_INLINE void give(const Gradient& gradient, size_t t, const float* from, size_t width) {
+  if (!gradient) return;
   float* to = gradient.rows.row(t);
-  const bool adds = gradient.adds;
+  const bool add = gradient.add;
   for_columns(width, [&](size_t c, auto lanes) RWKV_LAMBDA_INLINE {
     const F value = lanes.read(from + c);
-    lanes.write(to + c, adds ? lanes.read(to + c) + value : value);
+    lanes.write(to + c, add ? lanes.read(to + c) + value : value);
   });
 }
 
@@ -67,8 +67,8 @@ static void unpad_transposed(const float* from, float* to, size_t size) {
 }
 
 /** Sums over columns for the rows [i, i + kRowGroup): first = M x and second = M y for padded rows x and y. */
-RWKV_INLINE void sums_of_rows(const float* matrix, size_t i, size_t stride, const float* x, const float* y, float* first,
-                              float* second) {
+RWKV_INLINE void sums_of_rows(const float* matrix, size_t i, size_t stride, const float* x, const float* y,
+                              float* first, float* second) {
   for (size_t four = i; four < i + kRowGroup; four += 4) {
     const float* lines = matrix + four * stride;
     F sums[8];

@@ -6,8 +6,8 @@
  *   p' = max(p + d, k);   A' = e^{p+d-p'}, B' = e^{k-p'};  a' = A' a + B' v;  b' = A' b + B'
  *
  * A state means the numbers a eᵖ and b eᵖ, so nothing that follows depends on how a maximum came out: only a gradient
- * that the caller gives can say otherwise. With dx the loss's derivative with respect to x, each of a, b and p by itself,
- * that part is x' = dp' - a' da' - b' db'. All exponents stay relative to the maximum, and with g = dout / D:
+ * that the caller gives can say otherwise. With dx the loss's derivative with respect to x, each of a, b and p by
+ * itself, that part is x' = dp' - a' da' - b' db'. All exponents stay relative to the maximum, and with g = dout / D:
  *
  *   own = g B (v - out)                                 past = A' (a da' + b db'),  now = B' (v da' + db')
  *   dv = g B + B' da'
@@ -15,10 +15,10 @@
  *   dk = own + now + x' where p + d < k
  *   da = A' da' + g A       db = A' db' - g A out       x = x' where p + d >= k, otherwise 0;  dp = a da + b db + x
  *
- * k, v, out and their gradients [tokens, C]; decay, first [C]; state and its gradient [3, C]; the record: states [_, 3, P]
- * before every kCheckpointTokens-th token, P = padded_row(C). Lanes are channels. A unit is one sequence's block of any
- * number of channels: a few vectors of them at a time walk all tokens with their state in registers. Scratch holds what
- * a stretch's tokens left for the way back, so that it takes no exponentials.
+ * k, v, out and their gradients [tokens, C]; decay, first [C]; state and its gradient [3, C]; the record: states [_,
+ * 3, P] before every kCheckpointTokens-th token, P = padded_row(C). Lanes are channels. A unit is one sequence's block
+ * of any number of channels: a few vectors of them at a time walk all tokens with their state in registers. Scratch
+ * holds what a stretch's tokens left for the way back, so that it takes no exponentials.
  */
 
 constexpr int kWkv4Vectors = 2;
@@ -137,10 +137,10 @@ struct Wkv4Gradients {
 };
 
 template <class Lanes>
-RWKV_INLINE void wkv4_give(const GradientRows& gradient, size_t t, size_t c, F value, Lanes lanes) {
-  if (!gradient.rows) return;
+RWKV_INLINE void wkv4_give(const Gradient& gradient, size_t t, size_t c, F value, Lanes lanes) {
+  if (!gradient) return;
   float* to = gradient.rows.row(t) + c;
-  lanes.write(to, gradient.adds ? lanes.read(to) + value : value);
+  lanes.write(to, gradient.add ? lanes.read(to) + value : value);
 }
 
 /** One token backwards. */

@@ -1,6 +1,6 @@
 /**
- * RWKV-5 and RWKV-6 attention for training, forward and backward (arXiv:2404.05892, sections 4.1 and 4.2). With i the key
- * index, j the value index, u for `first`, d for `decay`, S the state before a token and S' after it:
+ * RWKV-5 and RWKV-6 attention for training, forward and backward (arXiv:2404.05892, sections 4.1 and 4.2). With i the
+ * key index, j the value index, u for `first`, d for `decay`, S the state before a token and S' after it:
  *
  *   out_j = Σ_i r_i (u_i k_i v_j + S_ij);   S'_ij = d_i S_ij + k_i v_j
  *
@@ -9,16 +9,17 @@
  *   dr_i = u_i k_i e + Σ_j S_ij dout_j     dk_i = r_i u_i e + Σ_j G_ij v_j     du_i = r_i k_i e
  *   dv_j = dout_j Σ_i r_i u_i k_i + Σ_i G_ij k_i         dd_i = Σ_j G_ij S_ij      dS_ij = d_i G_ij + r_i dout_j
  *
- * Inside, S and dS lie with rows of values and lanes of keys, [N(value), P(key)]: of the five sums over a matrix the
- * three over values then cross no lanes; they stay in registers while a block of columns walks down all rows. A matrix
- * is transposed once when a call begins and once when it ends. States are computed again from the recorded ones together
- * with dr, which needs the state before the token.
+ * Inside, S and dS lie with rows of values and lanes of keys, [N(value), P(key)]: of the four sums over a matrix the
+ * three over values then cross no lanes. A matrix is transposed once when a call begins and once when it ends. A row
+ * of either needs no other, so the backward pass takes kRowGroup rows at a time through all tokens of a stretch,
+ * forwards to have their states again from the recorded one, and dr with them, then backwards; a group's states stay
+ * in the first cache. The sums over values wait in a row for each token.
  *
  * r, k, v, decay, out and their gradients [tokens, N]; first [N]; S and dS [N(key), N(value)]; the record: states
  * [_, N(value), P(key)] before every kCheckpointTokens-th token, P = padded_row(N). A unit is one head of one sequence.
  */
 
-/** Vectors of a row whose inputs stay in registers. */
+/** Neighbouring vectors of a row whose inputs stay in registers. */
 constexpr int kWkv6Columns = kLanes == 8 ? 2 : 4;
 
 /** One token's padded rows. */
@@ -97,19 +98,28 @@ void wkv6_training(const Wkv6TrainingArgs& args, uint8_t* scratch) {
 
 // ---- Backward ---------------------------------------------------------------------------------------------------
 
-/** S' from S, and dr but for the part of `first`. */
-RWKV_INLINE void wkv6_restore(const Wkv6Inputs& token, const float* before, float* after, float* dr, size_t size,
-                              size_t stride) {
+/** A token's gradients, padded rows; dr, dk and dv lack the part of `first` until all rows have been walked. */
+struct Wkv6Gradients {
+  float *r, *k, *v, *decay;
+  static constexpr size_t kRows = 4;
+
+  RWKV_INLINE Wkv6Gradients(float* memory, size_t stride)
+      : r(memory), k(r + stride), v(k + stride), decay(v + stride) {}
+};
+
+/** The rows [begin, end) of a token's S' from those of S; what they add to dr. */
+RWKV_INLINE void wkv6_restore(const Wkv6Inputs& token, const float* before, float* after, float* dr, size_t begin,
+                              size_t end, size_t stride) {
   for_blocks<kWkv6Columns>(stride, [&](size_t i, auto vectors) RWKV_LAMBDA_INLINE {
     constexpr int kVectors = decltype(vectors)::value;
     F k[kVectors], decay[kVectors], sums[kVectors];
     for (int n = 0; n < kVectors; n++) {
       k[n] = load(token.k + i + n * kLanes);
       decay[n] = load(token.decay + i + n * kLanes);
-      sums[n] = zero();
+      sums[n] = load(dr + i + n * kLanes);
     }
-    for (size_t j = 0; j < size; j++) {
-      const size_t line = j * stride + i;
+    for (size_t j = begin; j < end; j++) {
+      const size_t line = (j - begin) * stride + i;
       const F value = broadcast(token.v[j]);
       const F out_gradient = broadcast(token.out_gradient[j]);
       for (int n = 0; n < kVectors; n++) {
@@ -122,35 +132,20 @@ RWKV_INLINE void wkv6_restore(const Wkv6Inputs& token, const float* before, floa
   });
 }
 
-/** A token's gradients, padded rows; and what the stretch so far adds to the parameters' sums. */
-struct Wkv6Gradients {
-  float *k, *v, *decay, *stretch_decay, *stretch_first, *decay_total, *first_total, *first;
-  static constexpr size_t kRows = 8;
-
-  RWKV_INLINE Wkv6Gradients(float* memory, size_t stride)
-      : k(memory),
-        v(k + stride),
-        decay(v + stride),
-        stretch_decay(decay + stride),
-        stretch_first(stretch_decay + stride),
-        decay_total(stretch_first + stride),
-        first_total(decay_total + stride),
-        first(first_total + stride) {}
-};
-
-/** dS from dS', and the sums over values: dd, and dk but for the part of `first`. */
+/** The rows [begin, end) of dS from those of dS'; what they add to dd and dk. */
 RWKV_INLINE void wkv6_reverse(const Wkv6Inputs& token, const float* state, float* gradient,
-                              const Wkv6Gradients& gradients, size_t size, size_t stride) {
+                              const Wkv6Gradients& gradients, size_t begin, size_t end, size_t stride) {
   for_blocks<kWkv6Columns>(stride, [&](size_t i, auto vectors) RWKV_LAMBDA_INLINE {
     constexpr int kVectors = decltype(vectors)::value;
     F r[kVectors], decay[kVectors], dk[kVectors], dd[kVectors];
     for (int n = 0; n < kVectors; n++) {
       r[n] = load(token.r + i + n * kLanes);
       decay[n] = load(token.decay + i + n * kLanes);
-      dk[n] = dd[n] = zero();
+      dk[n] = load(gradients.k + i + n * kLanes);
+      dd[n] = load(gradients.decay + i + n * kLanes);
     }
-    for (size_t j = 0; j < size; j++) {
-      const size_t line = j * stride + i;
+    for (size_t j = begin; j < end; j++) {
+      const size_t line = (j - begin) * stride + i;
       const F value = broadcast(token.v[j]);
       const F out_gradient = broadcast(token.out_gradient[j]);
       F later[kVectors];
@@ -168,79 +163,99 @@ RWKV_INLINE void wkv6_reverse(const Wkv6Inputs& token, const float* state, float
   });
 }
 
-/** Everything of one token; `dr` lacks the part of `first`. */
-template <size_t kStride>
-RWKV_INLINE void wkv6_backward_token(const Wkv6Inputs& token, const float* state, float* gradient, float* dr,
-                                     const Wkv6Gradients& gradients, size_t size) {
-  const size_t stride = kStride ? kStride : padded_row(size);
-  for (size_t j = 0; j < size; j += kRowGroup) sums_of_rows(gradient, j, stride, token.k, gradients.v);
-  wkv6_reverse(token, state, gradient, gradients, size, stride);
-  const F own = broadcast(dot(token.r, token.k, gradients.first, stride));
+/** Sums over tokens, padded rows: over a stretch, and over all stretches so far. */
+struct Wkv6Totals {
+  float *stretch_decay, *stretch_first, *decay, *first;
+  static constexpr size_t kRows = 4;
+
+  RWKV_INLINE Wkv6Totals(float* memory, size_t stride)
+      : stretch_decay(memory), stretch_first(memory + stride), decay(stretch_first + stride), first(decay + stride) {}
+
+  /** Stretch by stretch, so that the error does not grow with every token. */
+  RWKV_INLINE void end_stretch(size_t stride) const {
+    for (size_t c = 0; c < stride; c += kLanes) {
+      store(decay + c, load(decay + c) + load(stretch_decay + c));
+      store(first + c, load(first + c) + load(stretch_first + c));
+    }
+    clear(stretch_decay, 2 * stride);
+  }
+};
+
+/** The parts of `first`, and what a token adds to the sums. */
+RWKV_INLINE void wkv6_finish_token(const Wkv6Inputs& token, const float* first, const Wkv6Gradients& gradients,
+                                   const Wkv6Totals& totals, size_t stride) {
+  const F own = broadcast(dot(token.r, token.k, first, stride));
   const F e = broadcast(dot(token.v, token.out_gradient, stride));
   for (size_t c = 0; c < stride; c += kLanes) {
     const F k = load(token.k + c);
     const F r_e = load(token.r + c) * e;
-    const F first = load(gradients.first + c);
-    store(dr + c, fma(first * k, e, load(dr + c)));
-    store(gradients.k + c, fma(first, r_e, load(gradients.k + c)));
+    const F u = load(first + c);
+    store(gradients.r + c, fma(u * k, e, load(gradients.r + c)));
+    store(gradients.k + c, fma(u, r_e, load(gradients.k + c)));
     store(gradients.v + c, fma(load(token.out_gradient + c), own, load(gradients.v + c)));
-    store(gradients.stretch_first + c, fma(r_e, k, load(gradients.stretch_first + c)));
-    store(gradients.stretch_decay + c, load(gradients.stretch_decay + c) + load(gradients.decay + c));
+    store(totals.stretch_first + c, fma(r_e, k, load(totals.stretch_first + c)));
+    store(totals.stretch_decay + c, load(totals.stretch_decay + c) + load(gradients.decay + c));
   }
-}
-
-/** Sums over tokens meet stretch by stretch, so that their error does not grow with every token. */
-RWKV_INLINE void wkv6_end_stretch(const Wkv6Gradients& gradients, size_t stride) {
-  for (size_t c = 0; c < stride; c += kLanes) {
-    store(gradients.decay_total + c, load(gradients.decay_total + c) + load(gradients.stretch_decay + c));
-    store(gradients.first_total + c, load(gradients.first_total + c) + load(gradients.stretch_first + c));
-  }
-  clear(gradients.stretch_decay, 2 * stride);
 }
 
 template <size_t kStride>
 static void wkv6_backward_unit(const Wkv6BackwardArgs& args, float* scratch) {
   const size_t size = args.head_size;
   const size_t stride = kStride ? kStride : padded_row(size);
-  const size_t matrix = size * stride;
+  const size_t group = kRowGroup * stride;
   float* gradient = scratch;
-  float* states = gradient + matrix + (kRowGroup - 1) * stride;
-  float* rows = states + kCheckpointTokens * matrix;
-  float* r_gradients = rows + kCheckpointTokens * Wkv6Inputs::kRows * stride;
-  const Wkv6Gradients gradients(r_gradients + kCheckpointTokens * stride, stride);
-  clear(gradients.k, Wkv6Gradients::kRows * stride);
-  pad_row(args.first, gradients.first, size);
+  float* states = gradient + size * stride + group;
+  float* rows = states + kCheckpointTokens * group;
+  float* gradient_rows = rows + kCheckpointTokens * Wkv6Inputs::kRows * stride;
+  const Wkv6Totals totals(gradient_rows + kCheckpointTokens * Wkv6Gradients::kRows * stride, stride);
+  float* first = totals.first + stride;
+  clear(totals.stretch_decay, Wkv6Totals::kRows * stride);
+  pad_row(args.first, first, size);
   pad_transposed(args.state_gradient, gradient, size);
+  const auto inputs = [&](size_t step) RWKV_LAMBDA_INLINE {
+    return Wkv6Inputs(rows + step * Wkv6Inputs::kRows * stride, stride);
+  };
+  const auto gradients = [&](size_t step) RWKV_LAMBDA_INLINE {
+    return Wkv6Gradients(gradient_rows + step * Wkv6Gradients::kRows * stride, stride);
+  };
 
   for (size_t stretch = checkpoint_count(args.tokens); stretch-- > 0;) {
-    const size_t begin = stretch * kCheckpointTokens;
-    const size_t end = begin + kCheckpointTokens < args.tokens ? begin + kCheckpointTokens : args.tokens;
-    const float* checkpoint = args.record + stretch * matrix;
-    const auto inputs = [&](size_t t) RWKV_LAMBDA_INLINE {
-      return Wkv6Inputs(rows + (t - begin) * Wkv6Inputs::kRows * stride, stride);
-    };
-    const auto before = [&](size_t t) RWKV_LAMBDA_INLINE {
-      return t == begin ? checkpoint : states + (t - begin - 1) * matrix;
-    };
-    for (size_t t = begin; t < end; t++) {
-      const Wkv6Inputs token = inputs(t);
-      token.read(args, t);
-      if (args.out_gradient) pad_row(args.out_gradient.row(t), token.out_gradient, size);
+    const size_t start = stretch * kCheckpointTokens;
+    const size_t steps = start + kCheckpointTokens < args.tokens ? kCheckpointTokens : args.tokens - start;
+    for (size_t step = 0; step < steps; step++) {
+      const Wkv6Inputs token = inputs(step);
+      token.read(args, start + step);
+      if (args.out_gradient) pad_row(args.out_gradient.row(start + step), token.out_gradient, size);
       else clear(token.out_gradient, stride);
-      wkv6_restore(token, before(t), states + (t - begin) * matrix, r_gradients + (t - begin) * stride, size, stride);
     }
-    for (size_t t = end; t-- > begin;) {
-      float* dr = r_gradients + (t - begin) * stride;
-      wkv6_backward_token<kStride>(inputs(t), before(t), gradient, dr, gradients, size);
-      give(args.r_gradient, t, dr, size);
-      give(args.k_gradient, t, gradients.k, size);
-      give(args.v_gradient, t, gradients.v, size);
-      give(args.decay_gradient, t, gradients.decay, size);
+    clear(gradient_rows, steps * Wkv6Gradients::kRows * stride);
+    for (size_t begin = 0; begin < size; begin += kRowGroup) {
+      const size_t end = begin + kRowGroup < size ? begin + kRowGroup : size;
+      const float* checkpoint = args.record + (stretch * size + begin) * stride;
+      const auto before = [&](size_t step) RWKV_LAMBDA_INLINE {
+        return step == 0 ? checkpoint : states + (step - 1) * group;
+      };
+      for (size_t step = 0; step < steps; step++) {
+        wkv6_restore(inputs(step), before(step), states + step * group, gradients(step).r, begin, end, stride);
+      }
+      for (size_t step = steps; step-- > 0;) {
+        const Wkv6Inputs token = inputs(step);
+        sums_of_rows(gradient, begin, stride, token.k, gradients(step).v);
+        wkv6_reverse(token, before(step), gradient + begin * stride, gradients(step), begin, end, stride);
+      }
     }
-    wkv6_end_stretch(gradients, stride);
+    for (size_t step = steps; step-- > 0;) {
+      const Wkv6Gradients done = gradients(step);
+      wkv6_finish_token(inputs(step), first, done, totals, stride);
+      give(args.r_gradient, start + step, done.r, size);
+      give(args.k_gradient, start + step, done.k, size);
+      give(args.v_gradient, start + step, done.v, size);
+      give(args.decay_gradient, start + step, done.decay, size);
+    }
+    totals.end_stretch(stride);
   }
-  if (args.decay_total) memcpy(args.decay_total, gradients.decay_total, size * sizeof(float));
-  if (args.first_total) memcpy(args.first_total, gradients.first_total, size * sizeof(float));
+  if (args.decay_total) memcpy(args.decay_total, totals.decay, size * sizeof(float));
+  if (args.first_total) memcpy(args.first_total, totals.first, size * sizeof(float));
   unpad_transposed(gradient, args.state_gradient, size);
 }
 

@@ -10,21 +10,24 @@
  *   dz_i = Σ_j G_ij b_j          db_j = Σ_i G_ij z_i     dw_j = Σ_i G_ij S_ij
  *   da_j = Σ_i S_ij dz_i         dS_ij = G_ij w_j + dz_i a_j
  *
- * Lanes are key indices in both passes. Rows of S and of dS are independent of each other but for sums over i, which stay
- * in registers while a block of columns walks down all rows; the two sums over j are taken from dS' before G is made:
- * dv_i = Σ_j dS'_ij k_j + dout_i Σ_j r_j k_j and dz likewise. z of every token is recorded, so that states are computed
- * again without a sum: three operations a number, and the one of dr, while S' is in a register. In vectors of the
- * processor at N = 64 and 16 lanes: forward 5 · 256 and 430 for sums over lanes, backward (4 + 2 + 7) · 256 and 430.
+ * Lanes are key indices in both passes. Rows of S and of dS are independent of each other but for sums over i, which
+ * stay in registers while a block of columns walks down all rows; the two sums over j are taken from dS' before G is
+ * made: dv_i = Σ_j dS'_ij k_j + dout_i Σ_j r_j k_j, and dz likewise. z of every token is recorded, so that a stretch's
+ * states are computed again without a sum over lanes: three operations a number, and the one of dr while S' is in a
+ * register. For a token at N = 64 and 16 lanes the forward pass has 5 · 256 operations on vectors and 430 for sums
+ * over lanes, the backward pass (4 + 2 + 7) · 256 and 430. All rows go through a token before the next token does:
+ * rows would stay nearer in groups, but the sum over lanes that dz is would then be waited for in each of them.
  *
- * Not the form of matrix products over chunks of Q tokens (the recurrence as I + low rank, solved for z): at N = 64 and
- * Q = 16 it takes about 5 N² + 6 N Q multiplications a token forward and twice that backward, no fewer than here, in
- * products of 16 by 64 that run further from the peak, and it divides by products of w, which may be 0.
+ * This is not the form of matrix products over Q tokens (the recurrence as diagonal plus low rank, z solved for): that
+ * has 4 N² + 4 N Q multiplications for a token forward, at N = 64 and Q = 16 the same 5 N², and more than twice as
+ * many backward, in products of 16 by 64 that run further from the processor's peak than these passes do; and it
+ * divides by products of w, which may be 0.
  *
- * r, w, k, v, a, b, out and their gradients [tokens, N]; S and dS [N(value), N(key)]; the record: states [_, N, P] before
- * every kCheckpointTokens-th token, then z [tokens, P], P = padded_row(N). A unit is one head of one sequence.
+ * r, w, k, v, a, b, out and their gradients [tokens, N]; S and dS [N(value), N(key)]; the record: states [_, N, P]
+ * before every kCheckpointTokens-th token, then z [tokens, P], P = padded_row(N). A unit is one head of one sequence.
  */
 
-/** Vectors of a row whose inputs stay in registers. */
+/** Neighbouring vectors of a row whose inputs, and in the second case sums, stay in registers; AVX2 has sixteen. */
 constexpr int kWkv7Restored = kLanes == 8 ? 2 : 4;
 constexpr int kWkv7Reversed = kLanes == 8 ? 1 : 2;
 
@@ -34,7 +37,13 @@ struct Wkv7Inputs {
   static constexpr size_t kRows = 7;
 
   RWKV_INLINE Wkv7Inputs(float* memory, size_t stride)
-      : r(memory), w(r + stride), k(w + stride), v(k + stride), a(v + stride), b(a + stride), out_gradient(b + stride) {}
+      : r(memory),
+        w(r + stride),
+        k(w + stride),
+        v(k + stride),
+        a(v + stride),
+        b(a + stride),
+        out_gradient(b + stride) {}
 
   template <class Args>
   RWKV_INLINE void read(const Args& args, size_t t) const {
@@ -74,11 +83,12 @@ RWKV_INLINE void wkv7_advance(const Wkv7Inputs& token, const float* z, float* st
 }
 
 /**
- * One token: out, z and the state. out_i = Σ_j S_ij w_j r_j + z_i Σ_j b_j r_j + v_i Σ_j k_j r_j, so that both sums over a
- * row are of the state before.
+ * One token: out, z and the state. out_i = Σ_j S_ij w_j r_j + z_i Σ_j b_j r_j + v_i Σ_j k_j r_j, so that both sums
+ * over a row are of the state before.
  */
 template <size_t kStride>
-RWKV_INLINE void wkv7_forward_token(const Wkv7Inputs& token, float* out, float* y, float* z, float* state, size_t size) {
+RWKV_INLINE void wkv7_forward_token(const Wkv7Inputs& token, float* out, float* y, float* z, float* state,
+                                    size_t size) {
   const size_t stride = kStride ? kStride : padded_row(size);
   const float b_r = dot(token.b, token.r, stride);
   const float k_r = dot(token.k, token.r, stride);
@@ -222,7 +232,7 @@ static void wkv7_backward_unit(const Wkv7BackwardArgs& args, float* scratch) {
   const size_t matrix = size * stride;
   float* gradient = scratch;
   float* states = gradient + matrix + (kRowGroup - 1) * stride;
-  float* rows = states + (kCheckpointTokens) * matrix;
+  float* rows = states + kCheckpointTokens * matrix;
   float* r_gradients = rows + kCheckpointTokens * Wkv7Inputs::kRows * stride;
   const Wkv7Gradients gradients(r_gradients + kCheckpointTokens * stride, stride);
   const float* kept_z = args.record + checkpoint_count(args.tokens) * matrix;
