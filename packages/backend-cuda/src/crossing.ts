@@ -8,8 +8,8 @@ import type { NativeCrossing } from './native.js';
 
 /** Memory of the sender, and of the taker, that a round copies between. */
 export interface Passage {
-  readonly from: number;
-  readonly to: number;
+  readonly source: number;
+  readonly target: number;
   readonly bytes: number;
 }
 
@@ -64,10 +64,10 @@ export class Crossing {
   async copy(passages: readonly Passage[]): Promise<void> {
     const { from, to, native } = this;
     const round = this.nextRound();
-    const parts = (end: 'from' | 'to'): Float64Array =>
-      partsOf(passages.map((passage) => ({ at: passage[end], bytes: passage.bytes })));
-    const sent = from.addon.send(from.handle, round, native, parts('from'));
-    const taken = to.addon.take(to.handle, round, native, parts('to'));
+    const sources = partsOf(passages.map(({ source, bytes }) => ({ at: source, bytes })));
+    const targets = partsOf(passages.map(({ target, bytes }) => ({ at: target, bytes })));
+    const sent = from.addon.send(from.handle, round, native, sources);
+    const taken = to.addon.take(to.handle, round, native, targets);
     const [sending, taking] = await Promise.allSettled([sent, taken]);
     // The taker may only say that nothing came.
     if (sending.status === 'rejected') throw from.errorOf(sending.reason, 'A copy');
@@ -115,7 +115,7 @@ export class Crossing {
       const whole = (address: number) => Float64Array.of(address, 0, trialBytes);
       await from.guard(from.addon.upload(from.handle, pattern, whole(source!)), request.what);
       await to.guard(to.addon.fillZero(to.handle, target!, trialBytes), request.what);
-      await crossing.copy([{ from: source!, to: target!, bytes: trialBytes }]);
+      await crossing.copy([{ source: source!, target: target!, bytes: trialBytes }]);
       const arrived = new Uint8Array(trialBytes);
       await to.guard(to.addon.download(to.handle, arrived, whole(target!)), request.what);
       return arrived.every((byte, at) => byte === pattern[at]);
@@ -166,10 +166,12 @@ export async function moveMemory(
   const crossing = await Crossing.open(from, to, Math.min(pieceBytes, largest));
   try {
     const rounds: Promise<void>[] = [];
-    for (const { from: source, to: target, bytes } of passages) {
+    for (const { source, target, bytes } of passages) {
       for (let done = 0; done < bytes; done += pieceBytes) {
         const length = Math.min(pieceBytes, bytes - done);
-        rounds.push(crossing.copy([{ from: source + done, to: target + done, bytes: length }]));
+        rounds.push(
+          crossing.copy([{ source: source + done, target: target + done, bytes: length }]),
+        );
       }
     }
     queued();

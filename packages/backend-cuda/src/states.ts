@@ -204,9 +204,12 @@ export class CudaStates implements States {
     const holding = new DeviceHolding(to);
     try {
       const address = await holding.allocate({ bytes, what: `${this.slots} state slots` });
-      await moveMemory({ from, to, passages: [{ from: old.address, to: address, bytes }] }, () => {
-        Object.assign(state, { device, address, holding });
-      });
+      await moveMemory(
+        { from, to, passages: [{ source: old.address, target: address, bytes }] },
+        () => {
+          Object.assign(state, { device, address, holding });
+        },
+      );
     } catch (error) {
       if (state.holding !== holding) await holding.release();
       throw error;

@@ -1,13 +1,15 @@
 /** Programs planned without a device, and what their launches touch. */
 import type { Limits, Program, WeightFormat } from '@rwkv-ts/backend';
 import { sparseWeights } from '@rwkv-ts/program';
-import type { Bucket } from '../src/buckets.js';
+import { expect } from 'vitest';
+import { type Bucket, rowSizes, tokenSizes } from '../src/buckets.js';
 import type { MatrixFeatures } from '../src/kernels/linear.js';
 import { formatLayouts, placeMatrix, type StoredMatrix } from '../src/weights/layout.js';
 import type { KernelLaunch } from '../src/encode/arguments.js';
 import type { Argument, Buffer, Launch, WeightOf } from '../src/encode/graph.js';
 import { launchesFor, type Plan, planProgram } from '../src/encode/plan.js';
-import type { Addresses } from '../src/encode/resolve.js';
+import { type Addresses, sizeOf } from '../src/encode/resolve.js';
+import type { ProgramSegment } from '../src/split/segments.js';
 
 /** Where the device is said to have everything. */
 export const base = { arena: 0x7f00_0000_0000, parameters: 0x10_0000, counters: 0x20_0000 };
@@ -18,6 +20,7 @@ export interface PlanParts {
   /** Of matrices whose rows it divides, other weights are f16. */
   readonly format?: WeightFormat | ((name: string) => WeightFormat);
   readonly tensorCores?: MatrixFeatures['tensorCores'];
+  readonly segment?: ProgramSegment;
 }
 
 export function storedAs(program: Program, given: NonNullable<PlanParts['format']>): WeightOf {
@@ -40,9 +43,10 @@ export function storedAs(program: Program, given: NonNullable<PlanParts['format'
 }
 
 export function plan(program: Program, parts: PlanParts): Plan {
-  const { limits, format = 'f16', tensorCores = 'all' } = parts;
+  const { limits, format = 'f16', tensorCores = 'all', segment } = parts;
   const weights = storedAs(program, format);
-  return planProgram(program, { limits, features: { tensorCores }, weights });
+  const own = { limits, features: { tensorCores }, weights };
+  return planProgram(program, segment ? { ...own, segment } : own);
 }
 
 export function addressesFor(program: Program, weights: WeightOf): Addresses {
@@ -86,4 +90,50 @@ export function buffersOf(launch: Launch): Buffer[] {
     if ('prepared' in argument) return [argument.prepared];
     return 'scratch' in argument ? [argument.scratch] : [];
   });
+}
+
+/** Of the largest number of sequences, which no buffer depends on. */
+export function everyBucket({ tokens, wanted, sequences }: Limits): Bucket[] {
+  return tokenSizes(tokens).flatMap((t) =>
+    [0, ...rowSizes(wanted)].map((r) => ({ tokens: t, wanted: r, sequences })),
+  );
+}
+
+/** Plays a step on the arena: a write spoils every other buffer that it touches, and what is read must be whole. */
+export function playOnArena({ nodes, arena, limits: own, exports }: Plan, bucket: Bucket): void {
+  const whole = new Map<Buffer, readonly [begin: number, end: number]>();
+  const check = (buffer: Buffer, name: string) => {
+    if (!whole.has(buffer)) expect.fail(`${name}: its ${buffer.kind} are another's, or nobody's`);
+  };
+  const write = (buffer: Buffer) => {
+    const begin = arena.offsets.get(buffer)!;
+    const end = begin + sizeOf(buffer, own).bytes;
+    if (begin % 256 !== 0 || end > arena.size) expect.fail(`${begin} to ${end} is misplaced`);
+    for (const [other, [from, to]] of whole) if (from < end && begin < to) whole.delete(other);
+    whole.set(buffer, [begin, end]);
+  };
+  for (const node of nodes) {
+    // What comes from another device.
+    if (node.name === 'arrive') for (const buffer of node.writes) write(buffer);
+    for (const launch of node.launches(bucket)) {
+      const touched = buffersOf(launch);
+      const writes = touched.filter((buffer) => node.writes.includes(buffer));
+      const reads = touched.filter((buffer) => !writes.includes(buffer));
+      for (const read of reads) {
+        if (!node.reads.includes(read)) expect.fail(`${node.name} does not say what it reads`);
+        check(read, node.name);
+      }
+      for (const buffer of writes) write(buffer);
+      for (const buffer of touched) check(buffer, node.name);
+    }
+  }
+  for (const buffer of arena.offsets.keys()) {
+    if (buffer.kind === 'rows' && buffer.answer) check(buffer, 'the answer');
+  }
+  for (const { offset, rows, width } of exports) {
+    const sent = [...whole.keys()].filter(
+      (buffer) => buffer.kind === 'rows' && buffer.rows === rows && buffer.width === width,
+    );
+    expect(sent.map((buffer) => arena.offsets.get(buffer))).toContain(offset);
+  }
 }

@@ -1,4 +1,6 @@
 /**
+ * Over 400 lines because it is every function of the addon.
+ *
  * The functions that src/native.ts declares, in its order. Every promise is that of a job on the engine's thread. Arguments
  * were checked there; here only what memory safety needs is.
  */

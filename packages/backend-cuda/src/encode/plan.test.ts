@@ -7,61 +7,23 @@ import { OpScope } from '../../../backend-kit/conformance/op-scope.js';
 import { primitiveKinds } from '../../../backend-kit/conformance/session.js';
 import { tinyModel, tinyVersions } from '../../../backend-kit/conformance/tiny-models.js';
 import { smallConfigs } from '../../../program/test/models.js';
-import { type Bucket, rowSizes, tokenSizes } from '../buckets.js';
+import { tokenSizes } from '../buckets.js';
 import { jobBlocks, linearVariants, scratchOf } from '../kernels/linear.js';
 import { wkv7ScratchBytes } from '../kernels/wkv7-chunk.js';
 import { encodeLaunches } from './arguments.js';
 import type { Buffer, Launch } from './graph.js';
-import type { Plan } from './plan.js';
 import {
   argumentsOf,
   buffersOf,
+  everyBucket,
   launches,
   plan,
   type PlanParts,
+  playOnArena,
   storedAs,
 } from '../../test/planned.js';
-import { sizeOf } from './resolve.js';
 
 const limits: Limits = { tokens: 300, sequences: 5, wanted: 9 };
-
-/** Of the largest number of sequences, which no buffer depends on. */
-function everyBucket({ tokens, wanted, sequences }: Limits): Bucket[] {
-  return tokenSizes(tokens).flatMap((t) =>
-    [0, ...rowSizes(wanted)].map((r) => ({ tokens: t, wanted: r, sequences })),
-  );
-}
-
-/** Plays a step on the arena: a write spoils every other buffer that it touches, and what is read must be whole. */
-function playOnArena({ nodes, arena, limits: own }: Plan, bucket: Bucket): void {
-  const whole = new Map<Buffer, readonly [begin: number, end: number]>();
-  const check = (buffer: Buffer, name: string) => {
-    if (!whole.has(buffer)) expect.fail(`${name}: its ${buffer.kind} are another's, or nobody's`);
-  };
-  const write = (buffer: Buffer) => {
-    const begin = arena.offsets.get(buffer)!;
-    const end = begin + sizeOf(buffer, own).bytes;
-    if (begin % 256 !== 0 || end > arena.size) expect.fail(`${begin} to ${end} is misplaced`);
-    for (const [other, [from, to]] of whole) if (from < end && begin < to) whole.delete(other);
-    whole.set(buffer, [begin, end]);
-  };
-  for (const node of nodes) {
-    for (const launch of node.launches(bucket)) {
-      const touched = buffersOf(launch);
-      const writes = touched.filter((buffer) => node.writes.includes(buffer));
-      const reads = touched.filter((buffer) => !writes.includes(buffer));
-      for (const read of reads) {
-        if (!node.reads.includes(read)) expect.fail(`${node.name} does not say what it reads`);
-        check(read, node.name);
-      }
-      for (const buffer of writes) write(buffer);
-      for (const buffer of touched) check(buffer, node.name);
-    }
-  }
-  for (const buffer of arena.offsets.keys()) {
-    if (buffer.kind === 'rows' && buffer.answer) check(buffer, 'the answer');
-  }
-}
 
 describe.each(tinyVersions)('RWKV-%s', (version) => {
   const { program } = tinyModel(version);

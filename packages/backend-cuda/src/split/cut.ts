@@ -15,13 +15,15 @@ export interface SharesOptions {
   readonly bytesOf: (op: Program['ops'][number]) => number;
 }
 
-/** How much fuller than need be the fullest device may become for the sake of a narrower cut. */
+/** How much fuller than need be the fullest device may become for the sake of a narrower cut, or of an even one. */
 const tolerance = 0.03;
+/** Of a cut as wide as the narrowest, against the square of how full a device becomes. */
+const crossingWeight = 0.1;
 
 /**
  * One run for each device, in their order, so that the bytes of each are about its share; cut where the program is narrow.
- * A device may get none. The fullest device, against its share, is as empty as can be, within the tolerance; then the
- * narrowest cuts are taken, and of equal ones the most even.
+ * A device may get none. The fullest device, against its share, is as empty as can be, within the tolerance; then cuts are
+ * taken that are even and narrow.
  */
 export function cutByShares(program: Pick<Program, 'ops'>, options: SharesOptions): Cut {
   const { ops } = program;
@@ -51,7 +53,7 @@ export function cutByShares(program: Pick<Program, 'ops'>, options: SharesOption
       if (own > most) return Infinity;
       const isCut = begin > 0 && begin < end;
       const crossing = isCut ? widths[places[begin]!]! / narrowest : 0;
-      return crossing + (most === 0 ? 0 : (own / most) ** 2);
+      return crossingWeight * crossing + (most === 0 ? 0 : (own / most) ** 2);
     },
     (a, b) => a + b,
   );

@@ -20,15 +20,24 @@ const distinct = (op: Op): Value[] => [
   ...new Map(writesOf(op).map((each) => [each.id, each])).values(),
 ];
 
-/** Numbers of a row that cross; wanted rows are few. */
+/** Numbers that cross for a token, as if every row were wanted. */
 export const widthOf = (values: readonly Value[]): number =>
-  values.reduce((sum, { rows, width }) => sum + (rows === 'T' ? width : width / 2), 0);
+  values.reduce((sum, { width }) => sum + width, 0);
+
+/** Of necks, against the narrowest: the residual, the first value and the embedded one are three. */
+const mostWidening = 3;
 
 /**
- * Where a program is narrow: positions at which fewer values live than at those around, such as between its layers, or a
- * layer's time mix and channel mix.
+ * Where a program is narrow: positions at which fewer values live than at those around, and not many more than anywhere,
+ * such as between its layers, or a layer's time mix and channel mix.
  */
 export function necksOf(widths: readonly number[]): number[] {
+  const necks = lowsOf(widths);
+  const narrowest = Math.min(...necks.map((at) => widths[at]!));
+  return necks.filter((at) => widths[at]! <= mostWidening * narrowest);
+}
+
+function lowsOf(widths: readonly number[]): number[] {
   const necks: number[] = [];
   const end = widths.length - 1;
   for (let first = 1; first < end;) {
