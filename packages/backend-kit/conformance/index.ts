@@ -21,6 +21,7 @@ import { opCases } from './ops.js';
 import { raggedCases } from './ragged.js';
 import { sizeCases } from './sizes.js';
 import { stateCases } from './state.js';
+import { trainingCases } from './training/index.js';
 import {
   type CaseDefinition,
   type ConformanceCase,
@@ -61,6 +62,7 @@ const groups: { readonly [G in ConformanceGroup]: readonly CaseDefinition[] } = 
   sizes: sizeCases,
   lifecycle: lifecycleCases,
   errors: errorCases,
+  training: trainingCases,
 };
 
 /** The cases themselves, for running them without a test runner. Nothing runs until a case's `run` is called. */

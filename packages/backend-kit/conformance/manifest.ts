@@ -27,6 +27,7 @@ const describe = ({ specificationVersion, name, supports }: Backend): string =>
     [...supports.weightFormats].sort(),
     supports.activations,
     [...(supports.roundedProducts ?? [])].sort(),
+    [...(supports.trainingOps ?? [])].sort(),
     supports.embeddings,
   ]);
 
@@ -61,6 +62,26 @@ async function leastClaims({ backend }: CaseContext): Promise<void> {
     backend.supports.weightFormats.has('f32'),
     'supports.weightFormats must claim f32, the format that every other one converts to without loss',
   );
+}
+
+/** `createTraining` and `supports.trainingOps` come together, and are enough to train something. */
+async function trainingClaimed({ backend, skip }: CaseContext): Promise<void> {
+  const { trainingOps } = backend.supports;
+  equal(
+    trainingOps !== undefined,
+    backend.createTraining !== undefined,
+    'supports.trainingOps is there where createTraining is',
+  );
+  if (!trainingOps) return skip('the backend has no createTraining');
+  for (const kind of trainingOps) {
+    check(opKinds.has(kind), `supports.trainingOps claims ${kind}, which is no op kind`);
+  }
+  for (const kind of ['embed', 'select-rows', 'matmul'] as const) {
+    check(
+      trainingOps.has(kind),
+      `supports.trainingOps must claim ${kind}, which every model needs`,
+    );
+  }
 }
 
 const oneOp = (kind: OpKind) => {
@@ -138,6 +159,7 @@ async function unknownFormat(context: CaseContext): Promise<void> {
 export const manifestCases: readonly CaseDefinition[] = [
   { name: 'the manifest is well formed', run: wellFormed },
   { name: 'the claims that every program needs', run: leastClaims },
+  { name: 'what is claimed of training', run: trainingClaimed },
   { name: 'claims stay the same', run: constant },
   ...kinds.map((kind) => ({
     name: `${kind} is claimed or refused`,

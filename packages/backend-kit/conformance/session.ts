@@ -81,7 +81,10 @@ export async function openOracle(options: OpenOptions): Promise<Session> {
 }
 
 /** The op kinds of a program that the backend does not claim, not even after lowering. */
-export function unclaimedKinds({ supports }: Backend, program: Program): OpKind[] {
+export function unclaimedKinds(
+  { supports }: Pick<Backend, 'supports'>,
+  program: Program,
+): OpKind[] {
   const claimed = [...coarseKinds].filter((kind) => supports.ops.has(kind));
   const { ops } = lower(program, new Set<OpKind>([...primitiveKinds, ...claimed]));
   return [...new Set(ops.map((op) => op.kind))].filter((kind) => !supports.ops.has(kind));

@@ -62,7 +62,7 @@ export interface Bound {
 /** Smallest steps: f16 has none below 2⁻²⁴, and below the smallest normal f32 a device may flush to zero. */
 const smallest = { f64: 2 ** -126, f32: 2 ** -126, f16: 2 ** -24 } as const;
 
-const units = { f64: 2 ** -53, f32: 2 ** -24, f16: 2 ** -11 } as const;
+export const units = { f64: 2 ** -53, f32: 2 ** -24, f16: 2 ** -11 } as const;
 
 /**
  * The bound for one op. `slack` multiplies the working part where a case's numbers are badly

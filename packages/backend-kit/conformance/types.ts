@@ -11,6 +11,7 @@ export const conformanceGroups = [
   'sizes',
   'lifecycle',
   'errors',
+  'training',
 ] as const;
 export type ConformanceGroup = (typeof conformanceGroups)[number];
 

@@ -5,6 +5,7 @@ import {
   type Executable,
   type HostWeight,
   type Limits,
+  type OpKind,
   type Program,
   type StateSpec,
   type Training,
@@ -14,6 +15,7 @@ import {
 } from '@rwkv-ts/backend';
 import {
   checkBindings,
+  coarseKinds,
   HandleKeeper,
   lower,
   opKinds,
@@ -118,7 +120,7 @@ class HostBackend implements ReferenceBackend {
       weightFormats: new Set(Object.keys(weightFormats) as WeightFormat[]),
       activations: precision,
       embeddings: true,
-      trainingOps: trainingKinds,
+      trainingOps: coarse ? coarseTrainingKinds : trainingKinds,
     };
   }
 
@@ -196,10 +198,10 @@ class HostBackend implements ReferenceBackend {
   ): Promise<Training> {
     this.#handles.requireOpen();
     const learned = withoutCandidates(program);
-    requireOps(learned, { supported: trainingKinds, name: this.name });
+    requireOps(learned, { supported: this.supports.trainingOps!, name: this.name });
     validateProgram(learned);
     validateTrainingOptions(learned, options);
-    const parts = structuredClone({ ...options, program: learned });
+    const parts = structuredClone({ ...options, program: lower(learned, trainingKinds) });
     const { queue, memory, precision } = this.#parts();
     const names = new Set(parts.trainable.map(({ name }) => name));
     const needed = new Set(parts.program.weights.map(({ name }) => name));
@@ -229,6 +231,9 @@ class HostBackend implements ReferenceBackend {
     return this.#disposal;
   }
 }
+
+/** With the kinds that are lowered to those that have a backward. */
+const coarseTrainingKinds: ReadonlySet<OpKind> = new Set([...coarseKinds, ...trainingKinds]);
 
 /** The candidates, which no op reads, say nothing that could be learned from. */
 function withoutCandidates({ candidates, ...program }: Program): Program {

@@ -7,6 +7,7 @@ import { kernels } from './kernels.js';
 import { runs } from './runs.js';
 import { sizes } from './sizes.js';
 import { states } from './states.js';
+import { trainings } from './training.js';
 import { createBroken, type Fault } from './wrap.js';
 
 /** Runs a group's cases until one fails; its error, or undefined when all passed. */
@@ -37,7 +38,12 @@ test('the same wrapper without a fault passes everything', async () => {
 test('a backend that claims the least passes, and only what it claims is run', async () => {
   const ops = new Set<OpKind>(['embed', 'select-rows', 'matmul']);
   const least = (): Fault => ({
-    supports: (supports) => ({ ...supports, ops, weightFormats: new Set(['f32'] as const) }),
+    supports: (supports) => ({
+      ...supports,
+      ops,
+      trainingOps: ops,
+      weightFormats: new Set(['f32'] as const),
+    }),
     weight: (weight) => {
       if (weight.format === 'f32') return weight;
       throw new BackendError({ code: 'UNSUPPORTED_WEIGHT_FORMAT', message: weight.format });
@@ -62,7 +68,7 @@ test('a backend that claims the least passes, and only what it claims is run', a
 });
 
 describe('each broken backend fails in its group', () => {
-  test.each([...kernels, ...runs, ...states, ...sizes, ...claims, ...handles])(
+  test.each([...kernels, ...runs, ...states, ...sizes, ...claims, ...handles, ...trainings])(
     '$group: $name',
     async ({ group, cases, message, fault }) => {
       const failure = await firstFailure(fault, { groups: [group], cases });

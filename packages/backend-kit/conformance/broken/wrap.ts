@@ -8,6 +8,8 @@ import type {
   Program,
   Rows,
   States,
+  Training,
+  TrainingOptions,
 } from '@rwkv-ts/backend';
 import { createReferenceBackend } from '@rwkv-ts/reference';
 
@@ -25,6 +27,10 @@ export interface Fault {
   readonly bytes?: (bytes: number) => number;
   /** Compiles in place of the reference. */
   readonly compile?: (right: Backend['compile']) => Backend['compile'];
+  /** Changes what a training is made with. */
+  readonly trainingOptions?: (options: TrainingOptions) => TrainingOptions;
+  /** One per training; `right` is the reference's own. */
+  readonly training?: (right: Training, options: TrainingOptions) => Partial<Training>;
   /** Wraps the disposal of the backend. */
   readonly dispose?: (right: () => Promise<void>) => () => Promise<void>;
 }
@@ -48,8 +54,38 @@ const bind = (states: States): States => ({
   [Symbol.asyncDispose]: () => states[Symbol.asyncDispose](),
 });
 
-function override(states: States, changes: Partial<States>): States {
-  const bound = bind(states);
+const bindTraining = (training: Training): Training => ({
+  get bytes() {
+    return training.bytes;
+  },
+  evaluate: (batch) => training.evaluate(batch),
+  accumulate: (batch, options) => training.accumulate(batch, options),
+  update: (options) => training.update(options),
+  resetSlot: (slot) => {
+    training.resetSlot(slot);
+  },
+  copyStates: (from, to) => {
+    training.copyStates(from, to);
+  },
+  clearStateGradients: (slot) => {
+    training.clearStateGradients(slot);
+  },
+  collectInitialGradients: (slot) => {
+    training.collectInitialGradients(slot);
+  },
+  readStates: (slot) => training.readStates(slot),
+  writeStates: (slot, bytes) => {
+    training.writeStates(slot, bytes);
+  },
+  read: (name, part) => training.read(name, part),
+  write: (name, part, numbers) => {
+    training.write(name, part, numbers);
+  },
+  [Symbol.asyncDispose]: () => training[Symbol.asyncDispose](),
+});
+
+/** A bound copy with some methods changed. */
+function override<Handle extends object>(bound: Handle, changes: Partial<Handle>): Handle {
   // Not spread, which would read `bytes` once and for all.
   return Object.defineProperties(bound, Object.getOwnPropertyDescriptors(changes));
 }
@@ -80,7 +116,9 @@ export function createBroken(fault: Fault): Backend {
     },
     createStates: async (specs, slots) => {
       const states = await right.createStates(specs, slots);
-      const changed = fault.states ? override(states, fault.states(bind(states))) : bind(states);
+      const changed = fault.states
+        ? override(bind(states), fault.states(bind(states)))
+        : bind(states);
       inner.set(changed, states);
       return changed;
     },
@@ -100,6 +138,15 @@ export function createBroken(fault: Fault): Backend {
         outputRow: fault.outputRow?.(outputRow) ?? outputRow,
         [Symbol.asyncDispose]: () => executable[Symbol.asyncDispose](),
       };
+    },
+    createTraining: async (program, weights, options) => {
+      const changed = fault.program?.(program) ?? program;
+      const given = fault.trainingOptions?.(options) ?? options;
+      const training = await right.createTraining(changed, weights, given);
+      const bound = bindTraining(training);
+      return fault.training
+        ? override(bound, fault.training(bindTraining(training), given))
+        : bound;
     },
     [Symbol.asyncDispose]: dispose ? dispose(release) : release,
   };
