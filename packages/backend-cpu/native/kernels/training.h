@@ -222,8 +222,7 @@ struct TrainingKernels {
 
 /** Whether an activation's derivative is had from its result rather than its argument. */
 inline bool activation_uses_result(Activation activation) {
-  return activation == Activation::tanh || activation == Activation::sigmoid || activation == Activation::exp ||
-         activation == Activation::negative_exp;
+  return activation == Activation::sigmoid || activation == Activation::exp || activation == Activation::negative_exp;
 }
 
 /** Those that go with the kernels of that name; null for a name that no build has. */

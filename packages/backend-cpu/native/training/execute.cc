@@ -3,14 +3,21 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <ctime>
 
 namespace rwkv::training {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double milliseconds_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+/** The thread's own time where the system tells it, so that a thread which lost its processor counts only what it did. */
+double milliseconds() {
+#if defined(CLOCK_THREAD_CPUTIME_ID)
+  timespec time;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_nsec) * 1e-6;
+#else
+  using Clock = std::chrono::steady_clock;
+  return std::chrono::duration<double, std::milli>(Clock::now().time_since_epoch()).count();
+#endif
 }
 
 }  // namespace
@@ -21,10 +28,10 @@ void Executor::run(const Node& node, Range units, Range columns) {
     return;
   }
   const Instruction& instruction = node.instructions[0];
-  const auto start = profile_ ? Clock::now() : Clock::time_point();
+  const double start = profile_ ? milliseconds() : 0;
   if (node.units == Units::product) product(node, instruction, units, columns);
   else single(instruction, units);
-  if (profile_) profile_->codes[static_cast<size_t>(instruction.code)] += milliseconds_since(start);
+  if (profile_) profile_->codes[static_cast<size_t>(instruction.code)] += milliseconds() - start;
 }
 
 void Executor::chain(const Node& node, size_t block) {
@@ -33,9 +40,9 @@ void Executor::chain(const Node& node, size_t block) {
   const Range rows{begin, std::min<size_t>(count, begin + node.block_rows)};
   block_begin_ = begin;
   for (const Instruction& instruction : node.instructions) {
-    const auto start = profile_ ? Clock::now() : Clock::time_point();
+    const double start = profile_ ? milliseconds() : 0;
     row_instruction(instruction, rows, block);
-    if (profile_) profile_->codes[static_cast<size_t>(instruction.code)] += milliseconds_since(start);
+    if (profile_) profile_->codes[static_cast<size_t>(instruction.code)] += milliseconds() - start;
   }
 }
 

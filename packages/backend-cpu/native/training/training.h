@@ -64,7 +64,7 @@ struct UpdateResult {
   bool applied = false;
 };
 
-/** Milliseconds, summed over threads but for `runs`, since profiling began. */
+/** Milliseconds since profiling began: of `runs` as the clock saw them, of codes the threads' own. */
 struct TrainingProfile {
   double codes[kCodes] = {};
   /** Of products: floating-point operations. */

@@ -23,7 +23,6 @@ const additionsOf = (targets: readonly GradientTarget[]): number[] => targets.ma
 
 /** Activations whose derivative is had from their result (`activation_uses_result` of native/kernels/training.h). */
 const fromResult: ReadonlySet<(typeof activations)[number]> = new Set([
-  'tanh',
   'sigmoid',
   'exp',
   'negative-exp',

@@ -24,7 +24,7 @@ export function checkUpdateOptions(options: UpdateOptions): Float64Array {
   for (const [index, beta] of betas.entries()) {
     requireNumber(`betas[${index}]`, beta, beta >= 0 && beta < 1, 'at least 0 and below 1');
   }
-  requireNumber('epsilon', epsilon, Number.isFinite(epsilon) && epsilon >= 0, 'at least 0');
+  requireNumber('epsilon', epsilon, Number.isFinite(epsilon) && epsilon > 0, 'positive');
   requireNumber('gradientNormLimit', gradientNormLimit, gradientNormLimit > 0, 'positive');
   const [beta1, beta2] = betas;
   return Float64Array.of(step, learningRate, weightDecay, beta1, beta2, epsilon, gradientNormLimit);

@@ -1,8 +1,8 @@
 /**
  * Of out = f(x): dx = dout ⊙ f'(x). source, dout, dx [_, width]; `source` is out where f' is a polynomial of it, else x:
  *
- *   tanh 1 - out²;  sigmoid out (1 - out);  exp, -exp out;
- *   silu σ (1 + x (1 - σ));  relu2 2 max(x, 0);  exp(-exp(x)): -exp(x) out;  decay7 -exp(-1/2) σ (1 - σ) out
+ *   sigmoid out (1 - out);  exp, -exp out;
+ *   tanh 4 e^-2|x| / (1 + e^-2|x|)²;  silu σ (1 + x (1 - σ));  relu2 2 max(x, 0);  exp(-exp(x)): -exp(x) out;  decay7 -exp(-1/2) σ (1 - σ) out
  *
  * with σ = sigmoid(x).
  */
@@ -23,7 +23,12 @@ void activate_backward(const ActivateBackwardArgs& args, const Step&, Range rows
   switch (args.activation) {
     case Activation::none: return activate_backward_rows(args, rows, [=](F) RWKV_LAMBDA_INLINE { return one; });
     case Activation::tanh:
-      return activate_backward_rows(args, rows, [=](F y) RWKV_LAMBDA_INLINE { return fnma(y, y, one); });
+      return activate_backward_rows(args, rows, [=](F x) RWKV_LAMBDA_INLINE {
+        // 1 - tanh², which far from zero is nothing but the rounding of tanh.
+        const F smaller = exp_vector(broadcast(-2.0f) * abs(x));
+        const F half = broadcast(2.0f) / (one + smaller);
+        return smaller * half * half;
+      });
     case Activation::sigmoid:
       return activate_backward_rows(args, rows, [=](F y) RWKV_LAMBDA_INLINE { return fnma(y, y, y); });
     case Activation::exp:
