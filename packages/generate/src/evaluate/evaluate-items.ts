@@ -81,14 +81,13 @@ export async function evaluateItems(
       'a tokenizer with an end-of-text token',
       `the ${tokenizer.name} tokenizer`,
     );
-  const stop = new AbortController();
   const gate = new Gate(concurrency);
-  const context = { model, tokenizer, prependEndOfText, gate, signal: stop.signal };
+  const context = { model, tokenizer, prependEndOfText, gate };
   const job = createJob(items, { name, context, onProgress });
   const samples = new Array<Sample>(items.length);
   await runAll(items.length, {
     concurrency,
-    stop,
+    gate,
     signal,
     work: async (index) => {
       samples[index] = { ...(await job(index)), index };
@@ -158,12 +157,12 @@ async function runAll(
   count: number,
   {
     concurrency,
-    stop,
+    gate,
     signal,
     work,
   }: {
     concurrency: number;
-    stop: AbortController;
+    gate: Gate;
     signal: AbortSignal | undefined;
     work: (index: number) => Promise<void>;
   },
@@ -172,7 +171,7 @@ async function runAll(
   let failure: { readonly error: unknown } | undefined;
   const fail = (error: unknown) => {
     failure ??= { error };
-    stop.abort(error);
+    gate.stop(error);
   };
   const abort = () => {
     fail(aborted('Evaluation', signal!));

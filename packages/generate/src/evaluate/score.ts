@@ -15,7 +15,6 @@ export interface ScoringContext {
   readonly prependEndOfText: boolean;
   /** Through which every sequence goes. */
   readonly gate: Gate;
-  readonly signal: AbortSignal;
 }
 
 /** What was found out about an item; `index` is its place in the file, from 0. */
@@ -71,7 +70,7 @@ export async function scoreText(
     tokens,
     place,
     onToken,
-    context: { model, tokenizer, gate, signal },
+    context: { model, tokenizer, gate },
   }: {
     readonly tokens: Uint32Array;
     readonly place: string;
@@ -85,7 +84,9 @@ export async function scoreText(
     logprob += logSoftmaxAt(row, tokens[index + 1]!);
     onToken();
   };
-  await gate.run(() => model.evaluate(tokens.subarray(0, -1), { rows: 'all', signal, onRow }));
+  await gate.run((signal) =>
+    model.evaluate(tokens.subarray(0, -1), { rows: 'all', signal, onRow }),
+  );
   return {
     kind: 'text',
     logprob,
@@ -164,7 +165,7 @@ async function scorePairs(
 async function scoreContinuations(
   pairs: readonly Pair[],
   place: string,
-  { model, tokenizer, prependEndOfText, gate, signal }: ScoringContext,
+  { model, tokenizer, prependEndOfText, gate }: ScoringContext,
 ): Promise<PairResult[]> {
   const encoded = pairs.map((pair) => encodePair(tokenizer, pair));
   if (encoded.some(({ continuation }) => continuation.length === 0))
@@ -180,14 +181,21 @@ async function scoreContinuations(
       );
     tokens = prepended(endOfText, tokens);
   }
-  const state = await gate.run(() => model.prefill(tokens, { signal }));
+  const state = await gate.run((signal) => model.prefill(tokens, { signal }));
+  const score = async (continuation: Uint32Array): Promise<PairResult> => {
+    const { logprobs, greedy } = await gate.run((signal) =>
+      model.logprobs(continuation, { state, signal }),
+    );
+    const likeliest = !greedy.includes(0);
+    return { logprob: sum(logprobs), tokens: continuation.length, greedy: likeliest };
+  };
+  // The same answer given twice is as likely both times, also where rounding depends on what else is in the batch.
+  const scores = new Map<string, Promise<PairResult>>();
   return Promise.all(
-    encoded.map(async ({ continuation }) => {
-      const { logprobs, greedy } = await gate.run(() =>
-        model.logprobs(continuation, { state, signal }),
-      );
-      const likeliest = !greedy.includes(0);
-      return { logprob: sum(logprobs), tokens: continuation.length, greedy: likeliest };
+    pairs.map(({ continuation: text }, at) => {
+      const scored = scores.get(text) ?? score(encoded[at]!.continuation);
+      scores.set(text, scored);
+      return scored;
     }),
   );
 }
