@@ -1,7 +1,7 @@
 /** The backends this app was built with. An app picks backends by importing them; nothing in the packages knows this list. */
 import { type Backend, RwkvError } from '@rwkv-ts/backend';
 import { addonInformation, type CpuBackend, createCpuBackend } from '@rwkv-ts/backend-cpu';
-import { createCudaBackend, type CudaBackend } from '@rwkv-ts/backend-cuda';
+import { createCudaBackend, type CudaBackend, type CudaDevice } from '@rwkv-ts/backend-cuda';
 import { createWebGpuBackend, type WebGpuBackend } from '@rwkv-ts/backend-webgpu';
 import { createReferenceBackend } from '@rwkv-ts/reference';
 import { UsageError } from './failure.js';
@@ -10,7 +10,8 @@ import { UsageError } from './failure.js';
 export interface BackendSettings {
   readonly threads?: number;
   readonly instructions?: string;
-  readonly device?: number;
+  /** At least one. */
+  readonly device?: readonly number[];
 }
 
 /** By words that people read. */
@@ -75,21 +76,33 @@ export const backends: readonly BackendChoice[] = [
   },
   {
     name: 'cuda',
-    description: 'CUDA on an NVIDIA GPU; takes --device',
+    description: 'CUDA on NVIDIA GPUs; takes --device',
     takes: ['device'],
-    create: async (settings = {}) => createCudaBackend(settings),
+    create: async ({ device } = {}) =>
+      createCudaBackend(device === undefined ? {} : { devices: device }),
     facts: (made) => {
-      const [{ device } = {}] = made as readonly CudaBackend[];
-      if (device === undefined) return {};
-      const { computeCapability, driverVersion, memoryBytes } = device;
-      return {
-        'compute capability': computeCapability,
-        'CUDA of the driver': driverVersion,
-        memory: `${(memoryBytes / 2 ** 30).toFixed(1)} GiB`,
-      };
+      const [{ devices } = {}] = made as readonly CudaBackend[];
+      return devices === undefined ? {} : cudaFacts(devices);
     },
   },
 ];
+
+const gibibytes = ({ memoryBytes }: CudaDevice): string =>
+  `${(memoryBytes / 2 ** 30).toFixed(1)} GiB`;
+
+/** Of each device, in their order; what is alike is told once. */
+export function cudaFacts(devices: readonly CudaDevice[]): BackendFacts {
+  const told = (tell: (device: CudaDevice) => string): string | readonly string[] => {
+    const all = devices.map(tell);
+    return new Set(all).size === 1 ? all[0]! : all;
+  };
+  return {
+    'compute capability': told(({ computeCapability }) => computeCapability),
+    'CUDA of the driver': told(({ driverVersion }) => driverVersion),
+    // Of each, since sizes add up.
+    memory: devices.length === 1 ? gibibytes(devices[0]!) : devices.map(gibibytes),
+  };
+}
 
 const aliases: Readonly<Record<string, string>> = {
   'reference-f32': 'reference',

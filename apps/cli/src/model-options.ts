@@ -8,7 +8,7 @@ import { fileSource } from '@rwkv-ts/weights/node';
 import { type Command, Option } from 'commander';
 import { parseAdapter } from './adapters.js';
 import { type BackendSettings, createBackend } from './backends.js';
-import { collect, collectOverride, folderName, integer } from './option-values.js';
+import { collect, collectOverride, deviceList, folderName, integer } from './option-values.js';
 import {
   defaultPackedFolder,
   packedCache,
@@ -47,17 +47,22 @@ export function addBackendSettings(command: Command): Command {
     )
     .option(
       '--device <n>',
-      'the GPU that computes, as the NVIDIA driver counts them (default: 0)',
-      integer({ minimum: 0, maximum: 255 }),
+      'the GPU that computes, as the NVIDIA driver counts them, or several with commas, over which the model is split (default: 0)',
+      deviceList,
     );
 }
 
-export function backendSettingsOf(given: BackendSettings): BackendSettings {
+/** Training names one device. */
+type GivenSettings = Omit<BackendSettings, 'device'> & {
+  readonly device?: number | readonly number[];
+};
+
+export function backendSettingsOf(given: GivenSettings): BackendSettings {
   const { threads, instructions, device } = given;
   return {
     ...(threads === undefined ? {} : { threads }),
     ...(instructions === undefined ? {} : { instructions }),
-    ...(device === undefined ? {} : { device }),
+    ...(device === undefined ? {} : { device: [device].flat() }),
   };
 }
 

@@ -4,6 +4,7 @@ import {
   collectBias,
   collectOverride,
   decimal,
+  deviceList,
   integer,
   sizeList,
   tokenList,
@@ -31,6 +32,13 @@ test('token ids, with commas, spaces or brackets', () => {
   expect(tokenList('')).toEqual([]);
   for (const text of ['-1', '1.5', 'a', '4294967296', '[1', '1,,x'])
     expect(() => tokenList(text)).toThrow(InvalidArgumentError);
+});
+
+test('devices, each once', () => {
+  expect(deviceList('0')).toEqual([0]);
+  expect(deviceList(' 1, 0,255')).toEqual([1, 0, 255]);
+  for (const text of ['', '-1', '1.5', '0,', '0,0', '256', '1e1', 'all', '0 1'])
+    expect(() => deviceList(text)).toThrow(InvalidArgumentError);
 });
 
 test('sizes are token lists without zeros', () => {

@@ -56,6 +56,17 @@ export function sizeList(text: string): number[] {
   return parts.map(Number);
 }
 
+/** `0`, or `0,1`: devices as a driver counts them, each once, in the order given. */
+export function deviceList(text: string): number[] {
+  const parts = text.trim().split(/\s*,\s*/);
+  const devices = parts.map(Number);
+  const areOrdinals = parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) <= 255);
+  if (areOrdinals && new Set(devices).size === devices.length) return devices;
+  throw new InvalidArgumentError(
+    'Expected devices from 0 to 255, separated by commas, each of them once.',
+  );
+}
+
 export function folderName(text: string): string {
   if (text === '') throw new InvalidArgumentError('Expected a folder.');
   return text;

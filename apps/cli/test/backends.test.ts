@@ -137,3 +137,19 @@ it('the reference has neither', async () => {
     stderr: "error: the backend 'reference' takes no --threads; for these there is cpu.\n",
   });
 });
+
+it('devices are for cuda, in a list', async () => {
+  const [other, list, missing] = await Promise.all([
+    runCli([...generate, '--backend', 'reference', '--device', '0,1']),
+    runCli([...generate, '--device', '0,0']),
+    runCli([...generate, '--device', '0,1'], withoutAddons),
+  ]);
+  expect(other).toMatchObject({ code: 2, stdout: '' });
+  expect(other.stderr).toBe(
+    "error: the backend 'reference' takes no --device; for these there is cuda.\n",
+  );
+  expect(list.code).toBe(2);
+  expect(list.stderr).toContain('Expected devices from 0 to 255, separated by commas');
+  expect(missing).toMatchObject({ code: 4, stdout: '' });
+  expect(missing.stderr).toMatch(/^error: The .*CUDA/);
+});
