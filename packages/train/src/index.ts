@@ -56,6 +56,8 @@ export {
   memoryCheckpoints,
 } from './checkpoint/store.js';
 export { fullTraining, newModel } from './modes/full.js';
+export { loraTraining, type LoraOptions } from './modes/lora.js';
+export { stateTuning, type StateTuningOptions } from './modes/states.js';
 export type { LearnedFile, ModePlan, TrainedModel, TrainingMode } from './modes/mode.js';
 export { train, type TrainOptions } from './train.js';
 export type {

@@ -1,4 +1,5 @@
-export type { AdapterSpec } from './adapters/load-adapter.js';
+export { type AdapterSpec, loraAlphaKey } from './adapters/load-adapter.js';
+export { addLowRank, type LowRankFactors, type Matrix } from './adapters/merge.js';
 export type { ByteSink, ByteSource, ReadOptions } from './byte-source.js';
 export type { Siblings } from './containers/sharded.js';
 export { WeightsError, type WeightsErrorCode } from './errors.js';
@@ -34,4 +35,5 @@ export {
   writeSafetensors,
   type WriteSafetensorsOptions,
 } from './writers/write-safetensors.js';
+export { writeStateFile, type WriteStateFileOptions } from './writers/write-states.js';
 export { type TensorToWrite, writeTensors } from './writers/write-tensors.js';

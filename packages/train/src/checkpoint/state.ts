@@ -19,6 +19,8 @@ export interface TrainingState {
   readonly config: RwkvConfig;
   /** SHA-256 of the configuration and the mode, in hexadecimal digits. */
   readonly configHash: string;
+  /** The fingerprint of the base model, where it is frozen. */
+  readonly base?: string;
   /** The name of the file for users. */
   readonly learned: string;
   /** How many lanes' states `training.safetensors` holds. */

@@ -20,6 +20,8 @@ export interface ModePlan {
   readonly trainable: readonly TrainableSpec[];
   /** Weights of the program that the model does not have, with their first numbers. */
   readonly added: readonly HostWeight[];
+  /** First numbers of trainable ones that the model and `added` do not have: initial states. By name, row-major. */
+  readonly start?: ReadonlyMap<string, Float32Array>;
   /** The file for users: a model, an adapter, or states. */
   learned(model: TrainedModel): LearnedFile;
   /** The whole model as it stands, in canonical weights, for generating from it. */

@@ -1,7 +1,7 @@
 /** From a model and a mode to a `Training` on the backend, at the beginning or where a checkpoint stood. */
 import type { Backend, HostWeight, Program, Training, TrainingLimits } from '@rwkv-ts/backend';
 import { lower } from '@rwkv-ts/program';
-import type { WritableModel } from '@rwkv-ts/weights';
+import type { Fingerprint, WritableModel } from '@rwkv-ts/weights';
 import type { Checkpoint } from '../checkpoint/read-checkpoint.js';
 import { hashOf } from '../checkpoint/state.js';
 import { laneName, tensorName, type TrainableShape } from '../checkpoint/write-checkpoint.js';
@@ -36,6 +36,8 @@ export interface CreateTrainingInput {
   readonly plan: ModePlan;
   readonly batch: ResolvedBatch;
   readonly slots: SlotPlan;
+  /** Hears of every weight of the model, where given. */
+  readonly fingerprint?: Fingerprint | undefined;
 }
 
 /**
@@ -48,6 +50,7 @@ export async function createTraining({
   plan,
   batch,
   slots,
+  fingerprint,
 }: CreateTrainingInput): Promise<Training> {
   const ops = backend.supports.trainingOps;
   if (backend.createTraining === undefined || ops === undefined) {
@@ -65,24 +68,27 @@ export async function createTraining({
     sequences: batch.sequencesAtOnce,
     slots: slots.lanes + slots.kept + slots.evaluation,
   };
-  return backend.createTraining(lower(plan.program, ops), weightsOf({ backend, model, plan }), {
-    trainable: plan.trainable,
-    limits,
-  });
+  const weights = weightsOf({ backend, model, plan, fingerprint });
+  const { trainable } = plan;
+  return backend.createTraining(lower(plan.program, ops), weights, { trainable, limits });
 }
 
 async function* weightsOf({
   backend,
   model,
   plan,
-}: Pick<CreateTrainingInput, 'backend' | 'model' | 'plan'>): AsyncGenerator<HostWeight> {
+  fingerprint,
+}: Omit<CreateTrainingInput, 'batch' | 'slots'>): AsyncGenerator<HostWeight> {
   const claimed = backend.supports.weightFormats;
   // A `ModelFile` converts what the backend does not claim; other models ignore the option.
-  const options: { readonly claimed: typeof claimed } = { claimed };
-  yield* (model.weights as (given: typeof options) => AsyncIterable<HostWeight>).call(
-    model,
-    options,
-  );
+  const weights: (options: {
+    readonly claimed: typeof claimed;
+    readonly signal?: AbortSignal;
+  }) => AsyncIterable<HostWeight> = model.weights.bind(model);
+  for await (const weight of weights({ claimed })) {
+    fingerprint?.add(weight);
+    yield weight;
+  }
   yield* plan.added;
 }
 
@@ -97,6 +103,17 @@ export function shapesOf(program: Program, plan: ModePlan): readonly TrainableSh
 export async function configHash(model: WritableModel, mode: TrainingMode): Promise<string> {
   const { kind, settings } = mode;
   return hashOf({ config: model.config, mode: { kind, settings } });
+}
+
+/** @throws TrainError `CHECKPOINT_MISMATCH` for a base with other weights */
+export function requireSameBase({ state }: Checkpoint, base: string | undefined): void {
+  if (state.base === base) return;
+  throw new TrainError({
+    code: 'CHECKPOINT_MISMATCH',
+    message: `The checkpoint of step ${state.step} was made with another base model, or with another copy of it.`,
+    expected: state.base,
+    got: base,
+  });
 }
 
 /** @throws TrainError `CHECKPOINT_MISMATCH` for a checkpoint of another model or mode */

@@ -1,5 +1,5 @@
 import type { Training } from '@rwkv-ts/backend';
-import type { WritableModel } from '@rwkv-ts/weights';
+import { createFingerprint, type WritableModel } from '@rwkv-ts/weights';
 import { stateVersion, type TrainingState } from '../checkpoint/state.js';
 import { type TrainableShape, writeCheckpoint } from '../checkpoint/write-checkpoint.js';
 import { TrainError } from '../errors.js';
@@ -12,6 +12,7 @@ import {
   configHash,
   createTraining,
   planSlots,
+  requireSameBase,
   requireSameRun,
   restore,
   shapesOf,
@@ -41,6 +42,8 @@ interface Parts {
   readonly training: Training;
   readonly trainables: readonly TrainableShape[];
   readonly hash: string;
+  /** The fingerprint of the frozen base. */
+  readonly base: string | undefined;
 }
 
 /**
@@ -57,14 +60,30 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const slots = planSlots(batch);
   if (resume) await requireSameRun(resume, { model, mode });
   await using learned = mode.kind === 'full' ? await resume?.openModel() : undefined;
-  const training = await createTraining({ backend, model: learned ?? model, plan, batch, slots });
+  const fingerprint = mode.kind === 'full' ? undefined : createFingerprint(model.config);
+  const training = await createTraining({
+    backend,
+    model: learned ?? model,
+    plan,
+    batch,
+    slots,
+    fingerprint,
+  });
   try {
+    const base = fingerprint?.digest();
+    if (resume) requireSameBase(resume, base);
+    for (const [name, values] of resume ? [] : (plan.start ?? [])) {
+      const isWide = precisionOf(options) === 'f64';
+      training.write(name, 'value', isWide ? Float64Array.from(values) : values);
+    }
     const trainables = shapesOf(plan.program, plan);
     const precision = precisionOf(options);
     if (resume) await restore(resume, { training, trainables, lanes: slots.lanes, precision });
     const hash = await configHash(model, mode);
-    const parts = { options, batch, optimizer, mode, plan, slots, training, trainables, hash };
-    return new Trainer(parts, resume?.state);
+    return new Trainer(
+      { options, batch, optimizer, mode, plan, slots, training, trainables, hash, base },
+      resume?.state,
+    );
   } catch (error) {
     await training[Symbol.asyncDispose]();
     throw error;
@@ -312,7 +331,7 @@ export class Trainer implements AsyncDisposable {
    * @throws TrainError `CHECKPOINT_FAILED`; TypeError without `checkpoints`
    */
   async saveCheckpoint(): Promise<void> {
-    const { options, mode, slots, batch, training, trainables, hash } = this.#parts;
+    const { options, mode, slots, batch, training, trainables, hash, base } = this.#parts;
     const { checkpoints, model, keepCheckpoints = 3 } = options;
     if (checkpoints === undefined) throw new TypeError('The trainer was given no checkpoints.');
     const { learned } = this;
@@ -335,6 +354,7 @@ export class Trainer implements AsyncDisposable {
         mode: { kind, settings },
         config: model.config,
         configHash: hash,
+        ...(base === undefined ? {} : { base }),
         learned: learned.name,
         lanes: batch.carry ? slots.lanes : 0,
       },

@@ -13,11 +13,17 @@ import { addBat, addDisha, addLowRank, type LowRankFactors, type Matrix } from '
 export interface AdapterSpec {
   /** Disposed of with the model. */
   readonly source: ByteSource;
-  /** LoRA's α, which is not in the file: W += (α / rank) B A. Default 16, as PEFT's merge script has it. */
+  /**
+   * LoRA's α: W += (α / rank) B A. Default: what the file says, if it is one of ours; else 16, as PEFT's merge script has
+   * it.
+   */
   readonly alpha?: number;
   /** PiSSA: the file with `init_lora_A` and `init_lora_B`, which makes `lora_A` and `lora_B` mean W += B A - B₀ A₀. */
   readonly initSource?: ByteSource;
 }
+
+/** Where safetensors metadata keep LoRA's α, as decimal digits. */
+export const loraAlphaKey = 'rwkv.lora_alpha';
 
 /** Changes one matrix in place. */
 export type AdapterStep = (weight: Matrix, options: ReadOptions) => Promise<void>;
@@ -232,9 +238,17 @@ interface CollectInput extends ReadAdapterInput {
 }
 
 function collectSteps({ files, targets, sorted }: CollectInput): Map<string, AdapterStep> {
-  const { file, initFile, alpha = 16 } = files;
+  const { file, initFile } = files;
+  const stored = file.metadata.get(loraAlphaKey);
+  const alpha = files.alpha ?? (typeof stored === 'string' ? Number(stored) : 16);
   const init = initParts(sorted, initFile);
   if (!(Number.isFinite(alpha) && alpha > 0)) {
+    if (files.alpha === undefined) {
+      invalid(`${file.name}: its metadata say that alpha is ${String(stored)}.`, {
+        expected: 'a positive number',
+        got: stored,
+      });
+    }
     throw new TypeError(`alpha must be a positive number, got ${alpha}.`);
   }
   const steps = new Map<string, AdapterStep>();
