@@ -7,6 +7,7 @@ import { addChat } from './commands/chat.js';
 import { addConvert } from './commands/convert.js';
 import { addDoctor } from './commands/doctor.js';
 import { addEval } from './commands/eval.js';
+import { addFinetune } from './commands/finetune.js';
 import { addGenerate } from './commands/generate.js';
 import { addInspect } from './commands/inspect.js';
 import { addLogits } from './commands/logits.js';
@@ -14,6 +15,7 @@ import { addPerplexity } from './commands/perplexity.js';
 import { addPrepare } from './commands/prepare.js';
 import { addTokenize } from './commands/tokenize.js';
 import { addTrain } from './commands/train.js';
+import { addTuneState } from './commands/tune-state.js';
 import type { Terminal } from './terminal.js';
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
@@ -52,6 +54,8 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 3 unusable input,
     addBench,
     addPrepare,
     addTrain,
+    addFinetune,
+    addTuneState,
     addDoctor,
     addCache,
   ]) {

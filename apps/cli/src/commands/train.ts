@@ -37,7 +37,7 @@ Examples:
         options,
         configFile,
         terminal,
-        modeOf: () => fullTraining(),
+        modeOf: async () => fullTraining(),
         openModel: async (settings, { tokenizer }) => {
           const padded =
             Math.ceil(tokenizer.vocabularySize / vocabularyPadding) * vocabularyPadding;

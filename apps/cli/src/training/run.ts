@@ -46,7 +46,7 @@ export interface TrainingRequest {
   readonly configFile: string | undefined;
   readonly terminal: Terminal;
   openModel(settings: Settings, context: { readonly tokenizer: Tokenizer }): Promise<TrainingModel>;
-  modeOf(settings: Settings): TrainingMode;
+  modeOf(settings: Settings, opened: TrainingModel): Promise<TrainingMode>;
 }
 
 interface Run {
@@ -71,6 +71,7 @@ export async function runTraining(request: TrainingRequest): Promise<void> {
     throw new UsageError('--tokenizer is missing: the one that the token files were made with.');
   const tokenizer = await openTokenizer(settings.tokenizer);
   await using opened = await request.openModel(settings, { tokenizer });
+  const mode = await request.modeOf(settings, opened);
   const { vocabularySize } = opened.model.config;
   await using data = await openTrainingData(settings, vocabularySize);
   await using backend = await createTrainingBackend(settings.backend, {
@@ -86,7 +87,7 @@ export async function runTraining(request: TrainingRequest): Promise<void> {
   await using trainer = await createTrainer({
     ...trainerOptions(run, () => trainer),
     model: opened.model,
-    mode: request.modeOf(settings),
+    mode,
     data: data.open(checkpoint?.position),
     resume: checkpoint,
   });

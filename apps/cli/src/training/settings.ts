@@ -19,6 +19,7 @@ export interface Settings {
   readonly channelMixSize?: number;
   readonly vocabulary?: number;
   readonly model?: string;
+  readonly initialState?: string;
   readonly mode: 'lora' | 'full';
   readonly rank: number;
   readonly alpha?: number;
@@ -143,6 +144,12 @@ const table: Readonly<Record<SettingName, Setting>> = {
     flags: '-m, --model <reference>',
     description: 'the base: a file, URL or owner/repo[:file][@revision]',
     of: withModel,
+  },
+  initialState: {
+    flags: '--initial-state <file>',
+    description: 'a tuned state to start from (default: zeros)',
+    of: ['tune-state'],
+    fixed: true,
   },
   mode: {
     flags: '--mode <mode>',
