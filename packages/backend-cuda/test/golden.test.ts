@@ -40,6 +40,21 @@ describe.skipIf(missing !== undefined)(`golden models ${missing ?? ''}`, () => {
       });
     }
   }
+  // The kernels are those of one device; what is between the devices is the same in every format.
+  const split = ['v4 fp32', 'v6 fp32', 'v7 fp32', 'v7 hs32-small.fp32'];
+  for (const model of goldenModels.filter(({ id }) => split.includes(id))) {
+    describe(`${model.id}, on two devices`, () => {
+      goldenCases({
+        load: async () => openGolden(model, await createEmulated({ devices: [0, 1] })),
+        ...bounds,
+        report: ({ logits, state }) => {
+          report.push(
+            `  ${model.id.padEnd(22)} devices  logits ${logits.toExponential(1)}  state ${state.toExponential(1)}`,
+          );
+        },
+      });
+    });
+  }
 });
 
 describe.skipIf(missing !== undefined)(`models of rwkv.cpp ${missing ?? ''}`, () => {
