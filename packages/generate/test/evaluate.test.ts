@@ -246,6 +246,18 @@ describe('the work of evaluateItems', () => {
     await expect(
       evaluateItems(model, items('choice', many), { signal: AbortSignal.abort() }),
     ).rejects.toMatchObject({ code: 'ABORTED' });
+    // What is in work is given up, however long its step takes.
+    let release: () => void = () => undefined;
+    languageModel.beforeStep = () =>
+      new Promise((resolve) => {
+        release = resolve;
+      });
+    const slow = evaluateItems(model, items('choice', many), {
+      signal: AbortSignal.timeout(20),
+    });
+    await expect(slow).rejects.toMatchObject({ code: 'ABORTED' });
+    languageModel.beforeStep = undefined;
+    release();
     languageModel.beforeStep = () => {
       throw new Error('device');
     };
