@@ -4,7 +4,7 @@ import type { Terminal } from '../terminal.js';
 
 /** Between lines where there is no bar. */
 const lineInterval = 15_000;
-/** Of the newest update in the running means. */
+/** Of the newest update in the running means, at least. */
 const share = 0.1;
 
 export class LiveProgress implements Disposable {
@@ -12,6 +12,7 @@ export class LiveProgress implements Disposable {
   #bar: ReturnType<Terminal['progress']>;
   #loss: number | undefined;
   #seconds: number | undefined;
+  #updates = 0;
   #lastLine = performance.now();
 
   constructor(terminal: Terminal) {
@@ -21,8 +22,9 @@ export class LiveProgress implements Disposable {
 
   show(report: StepReport): void {
     const { step, steps, loss, seconds, tokens } = report;
-    if (Number.isFinite(loss)) this.#loss = mean(this.#loss, loss);
-    this.#seconds = mean(this.#seconds, seconds);
+    this.#updates++;
+    if (Number.isFinite(loss)) this.#loss = this.#mean(this.#loss, loss);
+    this.#seconds = this.#mean(this.#seconds, seconds);
     const left = clock(this.#seconds * (steps - step));
     const rate = Math.round(tokens / this.#seconds);
     const details = `loss ${(this.#loss ?? loss).toFixed(4)}  ${rate} tokens/s  ETA ${left}`;
@@ -39,13 +41,15 @@ export class LiveProgress implements Disposable {
     this.#bar = this.#terminal.progress('Training');
   }
 
+  /** The first updates count alike: a mean that began with one of them would keep it for long. */
+  #mean(before: number | undefined, now: number): number {
+    if (before === undefined) return now;
+    return before + Math.max(share, 1 / this.#updates) * (now - before);
+  }
+
   [Symbol.dispose](): void {
     this.#bar[Symbol.dispose]();
   }
-}
-
-function mean(before: number | undefined, now: number): number {
-  return before === undefined ? now : before + share * (now - before);
 }
 
 /** `1:02:03`, or `2:03`. */

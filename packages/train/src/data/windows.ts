@@ -35,7 +35,7 @@ export interface WindowPosition {
 
 export interface WindowStreamOptions extends WindowSamplerOptions {
   /** Where an earlier stream over the same data stood. */
-  readonly position?: WindowPosition;
+  readonly position?: WindowPosition | undefined;
 }
 
 /** Windows without end: round after round over the data. */
