@@ -5,6 +5,7 @@ import { trainingHandleCases } from './handles.js';
 import { trainingLawCases } from './laws.js';
 import { modelTrainingCases } from './models.js';
 import { opTrainingCases } from './ops.js';
+import { trainingSizeCases } from './sizes.js';
 import { updateCases } from './update.js';
 
 export const trainingCases: readonly CaseDefinition[] = [
@@ -12,6 +13,7 @@ export const trainingCases: readonly CaseDefinition[] = [
   ...formatTrainingCases,
   ...modelTrainingCases,
   ...trainingLawCases,
+  ...trainingSizeCases,
   ...updateCases,
   ...trainingHandleCases,
 ];
