@@ -1,7 +1,7 @@
 /** `regular`: regular languages by construction. */
 import { fileSink } from '@rwkv-ts/weights/node';
 import { writeSafetensors } from '@rwkv-ts/weights';
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { type BackendName, backendNames, createBackend } from '../backends.js';
 import {
   checkLanguage,
@@ -14,6 +14,7 @@ import { CheckFailed } from '../failure.js';
 import { createAlphabet, encodeString } from '../regular/alphabet.js';
 import { type Language, languages } from '../regular/languages.js';
 import { codeCell, machine, markdownTable, writeReport } from '../report.js';
+import { integer } from './integer-option.js';
 
 interface RegularOptions {
   readonly alphabet: string;
@@ -64,14 +65,6 @@ Examples:
       if (pattern === undefined) await checkAll(options);
       else await runOne({ name: 'the pattern', pattern, alphabet: options.alphabet }, options);
     });
-}
-
-function integer(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`Expected an integer from ${least} to ${most}.`);
-  };
 }
 
 async function runOne(language: Language, options: RegularOptions): Promise<void> {
