@@ -1,8 +1,8 @@
 /**
  * Over 400 lines because it is every function of the addon.
  *
- * The functions that src/native.ts declares, in its order. Every promise is that of a job on the engine's thread. Arguments
- * were checked there; here only what memory safety needs is.
+ * The functions that src/native.ts declares, in its order. Every promise is that of a job on the engine's thread.
+ * Arguments were checked there; here only what memory safety needs is.
  */
 #include <rwkv/addon/queue-handle.h>
 
@@ -265,7 +265,7 @@ Napi::Value reach_sender(const Napi::CallbackInfo& info) {
   });
 }
 
-/** openTaking(engine, crossing, staged, bytes): on the taker's; `staged` is memory of the host that it allocated, or 0 */
+/** openTaking(engine, crossing, staged, bytes): on the taker's; `staged` is memory of the host that it has, or 0 */
 Napi::Value open_taking(const Napi::CallbackInfo& info) {
   const auto crossing = unwrap<Crossing>(info[1]);
   if (!crossing) return info.Env().Undefined();
@@ -284,7 +284,8 @@ Napi::Value close_taking(const Napi::CallbackInfo& info) {
 }
 
 /** From `at` on: a crossing, and [address, offset in its memory, length] of each part; empty where it is undefined. */
-bool read_passage(const Napi::CallbackInfo& info, size_t at, Passage::End end, uint64_t round, std::optional<Passage>& passage) {
+bool read_passage(const Napi::CallbackInfo& info, size_t at, Passage::End end, uint64_t round,
+                  std::optional<Passage>& passage) {
   if (info[at].IsUndefined()) return true;
   auto crossing = unwrap<Crossing>(info[at]);
   std::vector<Part> parts;
@@ -381,8 +382,8 @@ Napi::Value release_graph(const Napi::CallbackInfo& info) {
 }
 
 /**
- * run(engine, graph, header, headerAddress, rowsAddress, output, round, taken, takenParts, sent, sentParts): resolves to
- * output. `graph` 0 is none; `taken` and `sent` are crossings or undefined.
+ * run(engine, graph, header, headerAddress, rowsAddress, output, round, taken, takenParts, sent, sentParts): resolves
+ * to output. `graph` 0 is none; `taken` and `sent` are crossings or undefined.
  */
 Napi::Value run(const Napi::CallbackInfo& info) {
   struct Work {

@@ -36,7 +36,7 @@ class Crossing {
   void open_sending(Device& from);
   /** On the taker's thread: whether it reaches the sender's memory. */
   bool reach(Device& to);
-  /** On the taker's thread. `staged`: pinned memory of the host to go through; null where the taker reaches the sender's. */
+  /** On the taker's thread. `staged`: pinned memory of the host to go through; null where the sender's is reached. */
   void open_taking(Device& to, unsigned char* staged, size_t bytes);
   /** On the taker's thread, after the last round. */
   void close_taking(Device& to);
