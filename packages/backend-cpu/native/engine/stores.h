@@ -41,6 +41,8 @@ class WeightStore {
   uint8_t* writable(size_t index) { return const_cast<uint8_t*>(tensors_[index].matrix.data); }
   const Tensor& tensor(size_t index) const { return tensors_[index]; }
   size_t size() const { return tensors_.size(); }
+  /** Nobody may write to a mapped one. */
+  bool is_mapped() const { return mapping_.bytes() > 0; }
   void release();
 
   /** Bytes that `reserve` takes for a tensor. */

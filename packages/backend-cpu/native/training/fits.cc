@@ -19,7 +19,7 @@ class Arguments {
   /** A whole number from 1. */
   size_t size(size_t index) {
     const double value = instruction_.numbers[index];
-    require(value >= 1 && value <= UINT32_MAX && value == std::floor(value));
+    require(value >= 1 && value <= INT32_MAX && value == std::floor(value));
     return ok_ ? static_cast<size_t>(value) : 0;
   }
   void activation(size_t index) {
@@ -161,7 +161,7 @@ void fit_wkv7(Arguments& arguments, const Limits& limits, bool backward) {
   arguments.state(14, width * size, Base::state_gradient);
 }
 
-void fit_forward_rows(Arguments& arguments, const Instruction& instruction, uint32_t& vocabulary) {
+void fit_forward_rows(Arguments& arguments, const Instruction& instruction, TokenBounds& bounds) {
   arguments.units(Units::row_blocks);
   const size_t first = arguments.size(0);
   switch (instruction.code) {
@@ -169,7 +169,7 @@ void fit_forward_rows(Arguments& arguments, const Instruction& instruction, uint
       const View& table = instruction.views[0];
       arguments.require(table.base == Base::weight && table.extent == Extent::one && first > 0);
       if (!arguments.ok()) return;
-      vocabulary = std::min<size_t>(vocabulary, table.width / first);
+      bounds.tokens = static_cast<uint32_t>(std::min<size_t>(bounds.tokens, table.width / first));
       return arguments.rows(1, first, Extent::tokens);
     }
     case Code::select_rows:
@@ -300,7 +300,7 @@ void fit_parameter_backward(Arguments& arguments, const Instruction& instruction
 
 }  // namespace
 
-bool fits(const Instruction& instruction, const Node& node, const Limits& limits, uint32_t& vocabulary) {
+bool fits(const Instruction& instruction, const Node& node, const Limits& limits, TokenBounds& bounds) {
   Arguments arguments(instruction, node);
   switch (instruction.code) {
     case Code::parameter: {
@@ -325,13 +325,15 @@ bool fits(const Instruction& instruction, const Node& node, const Limits& limits
     case Code::cross_entropy:
       arguments.units(Units::rows);
       for (const size_t index : {0, 1}) arguments.rows(index, arguments.size(0), Extent::wanted);
+      bounds.targets = static_cast<uint32_t>(std::min<size_t>(bounds.targets, arguments.size(0)));
       break;
     case Code::embed_backward: {
       arguments.units(Units::column_blocks);
       const size_t width = arguments.size(0);
       arguments.rows(0, width, Extent::tokens);
       arguments.gradient(1, width);
-      if (arguments.ok()) vocabulary = std::min<size_t>(vocabulary, instruction.views[1].width / width);
+      if (!arguments.ok()) break;
+      bounds.tokens = static_cast<uint32_t>(std::min<size_t>(bounds.tokens, instruction.views[1].width / width));
       break;
     }
     case Code::product: fit_product(arguments, instruction); break;
@@ -343,7 +345,7 @@ bool fits(const Instruction& instruction, const Node& node, const Limits& limits
     case Code::wkv7_backward: fit_wkv7(arguments, limits, true); break;
     case Code::parameter_backward: fit_parameter_backward(arguments, instruction); break;
     default:
-      if (instruction.code < Code::parameter) fit_forward_rows(arguments, instruction, vocabulary);
+      if (instruction.code < Code::parameter) fit_forward_rows(arguments, instruction, bounds);
       else fit_backward_rows(arguments, instruction);
   }
   return arguments.ok();

@@ -1,13 +1,15 @@
 #include "training-decoder.h"
 
 #include <cmath>
+#include <cstdint>
+#include <utility>
 
 namespace rwkv::training {
 namespace {
 
 /** Rows of an argument in the largest step. */
 size_t rows_of(const View& view, const Limits& limits) {
-  const auto blocks = [&](uint32_t rows) { return view.index == 0 ? 0 : (rows + size_t{view.index} - 1) / view.index; };
+  const auto blocks = [&](uint32_t rows) { return (rows + size_t{view.index} - 1) / view.index; };
   switch (view.extent) {
     case Extent::one:
     case Extent::records: return 1;
@@ -43,7 +45,6 @@ Training::Status TrainingDecoder::decode() {
   if (!training_.arena_.allocate(encoded_.arena_floats * sizeof(float)) || !training_.allocate_trainables()) {
     return Training::Status::out_of_memory;
   }
-  training_.output_width_ = small();
   uint32_t level = 0;
   Part part = Part::forward;
   while (ok_ && at_ < encoded_.count) {
@@ -72,7 +73,7 @@ void TrainingDecoder::trainable() {
     own.count = training_.states_->state(own.index).size;
   } else {
     const Tensor& tensor = training_.weights_->tensor(own.index);
-    if (!tensor.is_vector) ok_ = false;
+    if (!tensor.is_vector || training_.weights_->is_mapped()) ok_ = false;
     own.count = tensor.count();
     own.values = reinterpret_cast<float*>(training_.weights_->writable(own.index));
   }
@@ -80,6 +81,7 @@ void TrainingDecoder::trainable() {
 }
 
 void TrainingDecoder::node() {
+  TokenBounds bounds{training_.vocabulary_, training_.output_width_};
   Node own;
   own.level = small();
   own.part = static_cast<Part>(count(2));
@@ -87,12 +89,13 @@ void TrainingDecoder::node() {
   own.wanted = count(1) == 1;
   own.block_rows = small();
   own.nanoseconds = word();
+  if (!(own.nanoseconds >= 0 && own.nanoseconds <= 1e12)) ok_ = false;
   const size_t instructions = count(1u << 16);
   if (instructions == 0 || (own.units == Units::row_blocks) != (own.block_rows > 0)) ok_ = false;
   if (own.units != Units::row_blocks && instructions > 1) ok_ = false;
   for (size_t i = 0; i < instructions && ok_; i++) {
     own.instructions.push_back(instruction());
-    if (ok_ && !fits(own.instructions.back(), own, training_.limits_, training_.vocabulary_)) ok_ = false;
+    if (ok_ && !fits(own.instructions.back(), own, training_.limits_, bounds)) ok_ = false;
     if (!ok_) return;
     // Rows of a block lie in memory of the thread that works on it.
     for (const View& each : own.instructions.back().views) {
@@ -101,6 +104,8 @@ void TrainingDecoder::node() {
       if (own.units != Units::row_blocks || end > encoded_.local_floats) ok_ = false;
     }
   }
+  training_.vocabulary_ = bounds.tokens;
+  training_.output_width_ = bounds.targets;
   if (ok_) training_.nodes_.push_back(std::move(own));
 }
 
@@ -120,8 +125,10 @@ View TrainingDecoder::view() {
   own.extent = static_cast<Extent>(count(static_cast<size_t>(Extent::records)));
   own.index = small();
   own.offset = count();
-  own.stride = count();
-  own.width = count();
+  // So that products with 32 bits, and sums with an offset, do not wrap around.
+  own.stride = count(INT32_MAX);
+  own.width = count(size_t{1} << 40);
+  if ((own.extent == Extent::token_blocks || own.extent == Extent::wanted_blocks) && own.index == 0) ok_ = false;
   if (!ok_) return own;
   size_t floats = 0;
   switch (own.base) {

@@ -32,7 +32,13 @@ class TrainingDecoder {
   bool ok_ = true;
 };
 
+/** Token ids, and targets, are below these, by what the instructions so far index with them. */
+struct TokenBounds {
+  uint32_t tokens;
+  uint32_t targets;
+};
+
 /** Whether an instruction's arguments have the sizes that its kernel takes for granted. */
-bool fits(const Instruction& instruction, const Node& node, const Limits& limits, uint32_t& vocabulary);
+bool fits(const Instruction& instruction, const Node& node, const Limits& limits, TokenBounds& bounds);
 
 }  // namespace rwkv::training

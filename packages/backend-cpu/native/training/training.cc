@@ -82,6 +82,9 @@ Training::Training(Parts parts)
 
 Training::Status Training::decode(const EncodedTraining& encoded, unsigned threads) {
   if (states_->specs() != state_gradients_->specs() || slots_ != state_gradients_->slots()) return Status::malformed;
+  for (size_t spec = 0; spec < states_->specs(); spec++) {
+    if (states_->state(spec).size != state_gradients_->state(spec).size) return Status::malformed;
+  }
   const Status status = TrainingDecoder(*this, encoded).decode();
   if (status != Status::ok) return status;
   losses_.resize(limits_.wanted);

@@ -148,8 +148,9 @@ class Training {
   std::shared_ptr<StateStore> states_, state_gradients_;
   const size_t slots_;
   Limits limits_{};
+  /** Token ids, and targets, are below these. */
   uint32_t vocabulary_ = UINT32_MAX;
-  uint32_t output_width_ = 0;
+  uint32_t output_width_ = UINT32_MAX;
   std::vector<Trainable> trainables_;
   std::vector<Node> nodes_;
   Block arena_;

@@ -38,11 +38,7 @@ export function encodeTraining(
   names: TrainingNames,
 ): EncodedTraining {
   const { limits } = options;
-  const graph = new TrainingGraph(program);
-  const context = { graph, limits, output: program.output };
-  for (const op of program.ops) addForward(op, context);
-  addLossAndBackward(program, options, context);
-
+  const graph = graphOf(program, options);
   const blockRows = blockRowsOf(program);
   const levels = levelsOf(graph.drafts);
   const output = graph.read(program.output);
@@ -57,10 +53,22 @@ export function encodeTraining(
     const index = kind === 'weight' ? names.weight(name) : names.state(name);
     words.push(Number(kind !== 'weight'), index, learningRateFactor, weightDecayFactor);
   }
-  words.push(program.output.width);
   for (const [level, each] of levels.entries()) writer.level(each, level, words);
   const { arenaFloats, localFloats } = placement;
   return { words: Float64Array.from(words), arenaFloats, localFloats };
+}
+
+/** All instructions, in an order in which they could run one after the other. */
+export function draftsOf(program: Program, options: TrainingOptions): readonly Draft[] {
+  return graphOf(program, options).drafts;
+}
+
+function graphOf(program: Program, options: TrainingOptions): TrainingGraph {
+  const graph = new TrainingGraph(program);
+  const context = { graph, limits: options.limits, output: program.output };
+  for (const op of program.ops) addForward(op, context);
+  addLossAndBackward(program, options, context);
+  return graph;
 }
 
 function addLossAndBackward(
