@@ -1,4 +1,5 @@
 /** Training in native code against the reference in double precision, for every version, on every instruction set. */
+import { readFileSync } from 'node:fs';
 import type {
   HostWeight,
   Program,
@@ -9,8 +10,16 @@ import type {
 import { buildProgram } from '@rwkv-ts/model';
 import { lower } from '@rwkv-ts/program';
 import { createReferenceBackend } from '@rwkv-ts/reference';
+import { memorySource, openModel } from '@rwkv-ts/weights';
 import { describe, expect, test } from 'vitest';
 import { handOver } from '../../backend-kit/conformance/session.js';
+import {
+  type ExpectedTensor,
+  goldenFolder,
+  goldenPath,
+  isGoldenThere,
+  readExpected,
+} from '../../reference/test/golden.js';
 import { availableInstructions, type CpuBackendOptions, createCpuBackend } from '../src/index.js';
 import { everyVersion, type Subject, tokensOf, wideSubject } from './subjects.js';
 
@@ -84,12 +93,14 @@ async function learn(
     learningRate: 1e-2,
     weightDecay: 0.1,
     betas: [0.9, 0.99],
-    epsilon: 1e-8,
+    // So large that the direction of a gradient of almost nothing does not decide.
+    epsilon: 1,
     gradientNormLimit: 1,
   });
   return { losses, norm: gradientNorm, gradients, values: await read('value'), state };
 }
 
+/** The largest difference, relative to the largest number that is wanted. */
 function difference(got: ArrayLike<number>, wanted: ArrayLike<number>): number {
   if (got.length !== wanted.length) return Infinity;
   let largest = 1e-9;
@@ -134,7 +145,63 @@ for (const instructions of availableInstructions()) {
       expect(Math.abs(got.norm / wanted.norm - 1)).toBeLessThan(1e-4);
       for (const [name, gradient] of wanted.gradients) {
         expect(difference(got.gradients.get(name)!, gradient), name).toBeLessThan(tolerance);
+        const moved = [got, wanted].map(({ values }) => values.get(name)!);
+        expect(difference(moved[0]!, moved[1]!), name).toBeLessThan(tolerance);
       }
     });
   });
+}
+
+describe.skipIf(!isGoldenThere)(
+  isGoldenThere ? 'golden gradients' : `golden gradients (not found at ${goldenFolder})`,
+  () => {
+    test.each(
+      ['hs64', 'hs16-small'].flatMap((model) =>
+        [0, 1e-4].map((largestLogitPenalty) => ({ model, largestLogitPenalty })),
+      ),
+    )('$model, penalty $largestLogitPenalty', async ({ model, largestLogitPenalty }) => {
+      const truth = readExpected(goldenPath('v7-train', `expected.${model}.safetensors`));
+      const path = goldenPath('v7-train', `train.${model}.fp32.pth`);
+      await using file = await openModel(memorySource(readFileSync(path), { name: model }));
+      await using backend = createCpuBackend();
+      const program = lower(buildProgram(file.config), backend.supports.trainingOps!);
+      const tokens = Uint32Array.from(truth.get('idx')!.values);
+      const [sequences = 0, length = 0] = truth.get('idx')!.shape;
+      const rows = tokens.length;
+      const training = await backend.createTraining(program, file.weights(), {
+        trainable: program.weights.map(({ name }) => ({ kind: 'weight', name })),
+        limits: { tokens: rows, sequences, wanted: rows, slots: sequences },
+      });
+      const batch = {
+        tokens,
+        starts: Uint32Array.from({ length: sequences + 1 }, (_, s) => s * length),
+        slots: Uint32Array.from({ length: sequences }, (_, s) => s),
+        wanted: Uint32Array.from(tokens.keys()),
+        targets: Uint32Array.from(truth.get('targets')!.values),
+      };
+      const loss = await training.accumulate(batch, { scale: 1 / rows, largestLogitPenalty });
+      expect(Math.abs(loss / rows - truth.get('loss')!.values[0]!)).toBeLessThan(1e-5);
+      const prefix = largestLogitPenalty === 0 ? 'grad.' : 'grad_l2wrap.';
+      const names = [...truth.keys()].filter((name) => name.startsWith(prefix));
+      expect(names.length).toBeGreaterThan(0);
+      for (const name of names) {
+        const { weight, isTransposed } = canonical(name.slice(prefix.length));
+        const got = await training.read(weight, 'gradient');
+        const wanted = truth.get(name)!;
+        const values = isTransposed ? transposed(wanted) : wanted.values;
+        expect(difference(got, values), name).toBeLessThan(tolerance);
+      }
+    });
+  },
+);
+
+/** The official files store low-rank matrices [in, out], under names without `.weight`. */
+function canonical(name: string): { weight: string; isTransposed: boolean } {
+  const isTransposed = /\.att\.[wavg][12]$/.test(name);
+  return { weight: isTransposed ? `${name}.weight` : name, isTransposed };
+}
+
+function transposed({ shape, values }: ExpectedTensor): Float64Array {
+  const [rows = 0, columns = 0] = shape;
+  return values.map((_, at) => values[(at % rows) * columns + Math.floor(at / rows)]!);
 }
