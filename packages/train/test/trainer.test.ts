@@ -189,6 +189,29 @@ test('evaluation: the mean over counted targets, in bits per byte too', async ()
   expect(await trainer.evaluate({ stream, samples: 4 })).toEqual(all);
 });
 
+test('an abort stops after the update in work, and evaluates no more', async () => {
+  const abort = new AbortController();
+  const steps: number[] = [];
+  await using backend = f64();
+  await using trainer = await createTrainer({
+    backend,
+    model: tinyModel(),
+    steps: 9,
+    data: windows(),
+    batch: { sequences: 1, context: 16 },
+    optimizer,
+    validation: { stream: () => windows(), samples: 1 },
+    evaluateEvery: 1,
+    signal: abort.signal,
+    onStep: ({ step }) => {
+      if (step === 3) abort.abort();
+    },
+    onEvaluation: ({ step }) => void steps.push(step),
+  });
+  expect(await trainer.run()).toMatchObject({ outcome: 'aborted', step: 3 });
+  expect(steps).toEqual([1, 2]);
+});
+
 describe('updates that are not finite', () => {
   const options = { data: windows(8), batch: { sequences: 1, context: 8 }, steps: 8 };
   const failing = (fails: (call: number) => boolean) => {

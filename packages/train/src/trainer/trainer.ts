@@ -90,6 +90,11 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   }
 }
 
+/** A function, because it may change between two looks. */
+function isAborted(signal: AbortSignal | undefined): boolean {
+  return signal?.aborted === true;
+}
+
 function precisionOf({ backend }: TrainerOptions): 'f32' | 'f64' {
   return backend.supports.activations === 'f64' ? 'f64' : 'f32';
 }
@@ -157,11 +162,11 @@ export class Trainer implements AsyncDisposable {
     let last: StepReport | undefined;
     let evaluation: Evaluation | undefined;
     let saved = -1;
-    while (this.#step < steps && signal?.aborted !== true) {
+    while (this.#step < steps && !isAborted(signal)) {
       last = await this.#update();
       await options.onStep?.(last);
       const isLast = this.#step >= steps;
-      if (validation && (isLast || this.#isDue(options.evaluateEvery))) {
+      if (validation && !isAborted(signal) && (isLast || this.#isDue(options.evaluateEvery))) {
         evaluation = await this.evaluate(validation);
         await options.onEvaluation?.(evaluation);
       }
