@@ -33,7 +33,7 @@ export function svgChart(
   const points = lines.flatMap((line) => line.points);
   const exponents = points.map(([x]) => Math.log10(x));
   const [lowest, highest] = [Math.floor(Math.min(...exponents)), Math.ceil(Math.max(...exponents))];
-  const largest = Math.max(...points.map(([, y]) => y), Number.MIN_VALUE);
+  const largest = Math.max(...points.map(([, y]) => y)) || 1;
   const step = tickStep(largest);
   const top = Math.ceil(largest / step) * step;
   const { width, height } = size;

@@ -22,7 +22,7 @@ export interface RandomStringsOptions {
 }
 
 /**
- * `count` strings of 0 to `longest` letters, the logarithms of their lengths uniform. Half are uniform; a quarter are
+ * `count` strings of at most `longest` letters, the logarithms of their lengths (and 1) uniform. Half are uniform; a quarter are
  * uniform among the accepted strings of their length, and a quarter are such with one letter changed, or, where that is
  * accepted too, uniform among the rejected. Where no string of a length will do, the string is uniform.
  */

@@ -26,7 +26,8 @@ export type Regex =
     };
 
 const longestPattern = 10_000;
-const deepestNesting = 100;
+const deepestNesting = 200;
+const mostSuffixes = 10;
 const largestCount = 1000;
 
 /** @throws ExpressivityError `REGEX_INVALID` */
@@ -80,12 +81,12 @@ class Parser {
 
   #repeated(): Regex {
     let part = this.#item();
-    for (;;) {
-      const [least, most] = this.#count() ?? [-1, -1];
-      if (least < 0) return part;
-      part = { kind: 'repeat', part, least, most };
-      // Each suffix is one more level for those who walk the tree.
-      if (++this.#depth > deepestNesting) this.#fail(`at most ${deepestNesting} repetitions`);
+    for (let suffixes = 0; ; suffixes++) {
+      const count = this.#count();
+      if (!count) return part;
+      // Each is one more level for those who walk the tree.
+      if (suffixes === mostSuffixes) this.#fail(`at most ${mostSuffixes} repetitions of one item`);
+      part = { kind: 'repeat', part, least: count[0], most: count[1] };
     }
   }
 
@@ -113,10 +114,10 @@ class Parser {
 
   #item(): Regex {
     if (this.#take('(')) {
-      if (++this.#depth > deepestNesting)
-        this.#fail(`at most ${deepestNesting} groups and repetitions`);
+      if (++this.#depth > deepestNesting) this.#fail(`at most ${deepestNesting} nested groups`);
       const regex = this.#alternation();
       if (!this.#take(')')) this.#fail('a closing )');
+      this.#depth--;
       return regex;
     }
     if (this.#take('[')) return this.#class();
