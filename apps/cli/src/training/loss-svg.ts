@@ -53,14 +53,15 @@ function thinned(points: readonly CurvePoint[]): CurvePoint[] {
   return result;
 }
 
-/** Each point counts with what is left of those before it: about the last twentieth of the curve. */
+/** Means over a fiftieth of the curve on either side, where there is so much. */
 function smoothed(points: readonly CurvePoint[]): CurvePoint[] {
-  const keep = 1 - Math.min(1, 20 / Math.max(points.length, 1));
-  let [sum, weight] = [0, 0];
-  return points.map(({ step, loss }) => {
-    sum = sum * keep + loss;
-    weight = weight * keep + 1;
-    return { step, loss: sum / weight };
+  const reach = Math.round(points.length / 50);
+  const sums = [0];
+  for (const { loss } of points) sums.push(sums.at(-1)! + loss);
+  return points.map(({ step }, index) => {
+    const side = Math.min(reach, index, points.length - 1 - index);
+    const sum = sums[index + side + 1]! - sums[index - side]!;
+    return { step, loss: sum / (2 * side + 1) };
   });
 }
 
@@ -68,22 +69,24 @@ function escaped(text: string): string {
   return text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
+function bounds(values: readonly number[]): readonly [number, number] {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  return values.length === 0 ? [0, 1] : low === high ? [low - 0.5, high + 0.5] : [low, high];
+}
+
 export function lossSvg({ title, training, heldOut }: LossCurve): string {
   const finite = (points: readonly CurvePoint[]) =>
     points.filter(({ loss }) => Number.isFinite(loss));
   const [learned, held] = [thinned(finite(training)), finite(heldOut)];
   const all = [...learned, ...held];
-  const bounds = (of: (point: CurvePoint) => number): readonly [number, number] => {
-    const values = all.map(of);
-    const [low, high] = [Math.min(...values), Math.max(...values)];
-    return all.length === 0 ? [0, 1] : low === high ? [low - 0.5, high + 0.5] : [low, high];
-  };
-  const [firstStep, lastStep] = bounds(({ step }) => step);
-  const [low, high] = bounds(({ loss }) => loss);
+  const [firstStep, lastStep] = bounds(all.map(({ step }) => step));
+  // The first hundredth falls so far that the rest would be flat; it is cut off at the top.
+  const shown = [...learned.slice(Math.floor(learned.length / 100)), ...held];
+  const [low, high] = bounds(shown.map(({ loss }) => loss));
   const x = (step: number): string =>
     (frame.left + ((step - firstStep) / (lastStep - firstStep)) * inner.width).toFixed(1);
   const y = (loss: number): string =>
-    (frame.top + ((high - loss) / (high - low)) * inner.height).toFixed(1);
+    (frame.top + Math.max(0, (high - loss) / (high - low)) * inner.height).toFixed(1);
   const line = (points: readonly CurvePoint[], style: string): string =>
     points.length < 2
       ? ''
