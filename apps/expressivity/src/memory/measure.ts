@@ -18,10 +18,10 @@ export interface MeasureOptions {
 export interface Sample {
   /** Context length. */
   readonly tokens: number;
-  /** Medians over the window, which tell nothing of the steps that lost their processor. */
+  /** The median. */
   readonly microseconds: number;
-  /** Processor time of the whole process per token of the window. */
-  readonly processorMicroseconds: number;
+  /** What a tenth of the tokens stayed below: steps that other programs left alone. */
+  readonly fastMicroseconds: number;
   /** Of the process. */
   readonly residentBytes: number;
   /** Of JavaScript's objects and buffers. */
@@ -82,20 +82,18 @@ export async function measureDecoding({
   for (const mark of sampleAt(tokens)) {
     const first = Math.max(at, mark - window);
     for (; at < first; at++) token[0] = draw(await executable.run(batch), random);
-    const before = process.cpuUsage();
     for (; at < mark; at++) {
       const started = performance.now();
       const logits = await executable.run(batch);
       times[at - first] = performance.now() - started;
       token[0] = draw(logits, random);
     }
-    const { user, system } = process.cpuUsage(before);
     const { rss, heapUsed, external } = process.memoryUsage();
-    const count = mark - first;
+    const sorted = times.slice(0, mark - first).sort();
     const sample: Sample = {
       tokens: mark,
-      microseconds: 1000 * median(times.slice(0, count)),
-      processorMicroseconds: (user + system) / count,
+      microseconds: 1000 * sorted[Math.floor(sorted.length / 2)]!,
+      fastMicroseconds: 1000 * sorted[Math.floor(sorted.length / 10)]!,
       residentBytes: rss,
       heapBytes: heapUsed + external,
       backendBytes: backend.bytes,
@@ -105,10 +103,6 @@ export async function measureDecoding({
   }
   const stateBytes = (await states.read(0)).length;
   return { backend: backend.name, config: file.config, stateBytes, samples };
-}
-
-function median(values: Float64Array): number {
-  return values.sort()[values.length >> 1] ?? NaN;
 }
 
 /** A token with the probability that softmax gives it. */
