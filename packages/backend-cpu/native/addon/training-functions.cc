@@ -67,7 +67,10 @@ class CreateTrainingJob final : public EngineJob {
   std::shared_ptr<Training> training_;
 };
 
-/** createTraining(engine, weights, states, stateGradients, words, arenaFloats, localFloats, tokens, sequences, wanted) */
+/**
+ * createTraining(engine, weights, states, stateGradients, words: Float64Array, arenaFloats, localFloats, tokens, sequences,
+ * wanted)
+ */
 Napi::Value create_training(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto engine = unwrap<EngineHandle>(info[0]);
@@ -165,7 +168,10 @@ class UpdateJob final : public TrainingJob {
   training::UpdateResult result_;
 };
 
-/** updateTraining(engine, training, [step, learning rate, weight decay, β₁, β₂, epsilon, norm limit]): [norm, applied] */
+/**
+ * updateTraining(engine, training, [step, learning rate, weight decay, β₁, β₂, epsilon, norm limit]): resolves to
+ * [norm, applied].
+ */
 Napi::Value update_training(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto engine = unwrap<EngineHandle>(info[0]);
@@ -273,7 +279,7 @@ class ProfileTrainingJob final : public TrainingJob {
   training::TrainingProfile profile_;
 };
 
-/** profileTraining(engine, training, on): [runs, their milliseconds, operations of products, milliseconds of each code] */
+/** profileTraining(engine, training, on): [runs, their milliseconds, operations of products, then ms of each code] */
 Napi::Value profile_training(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto engine = unwrap<EngineHandle>(info[0]);

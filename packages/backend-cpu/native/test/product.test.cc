@@ -1,4 +1,4 @@
-/** Products of plain f32 in their three forms: numbers, bits in any grouping of tiles, nothing read or written outside. */
+/** Products of plain f32 in their three forms: their numbers, their bits in any tiles, nothing touched outside. */
 #include "ops-harness.h"
 #include "training.h"
 

@@ -8,7 +8,7 @@
 namespace rwkv::training {
 namespace {
 
-/** The thread's own time where the system tells it, so that a thread which lost its processor counts only what it did. */
+/** The thread's own time where the system tells it: one that lost its processor counts only what it did. */
 double milliseconds() {
 #if defined(CLOCK_THREAD_CPUTIME_ID)
   timespec time;
@@ -230,7 +230,8 @@ void Executor::single(const Instruction& own, Range units) {
   switch (own.code) {
     case Code::parameter:
       return kernels.parameter({address(views[0]), address(views[1]), static_cast<size_t>(numbers[0]),
-                                static_cast<size_t>(numbers[1]), static_cast<Activation>(static_cast<int>(numbers[2]))});
+                                static_cast<size_t>(numbers[1]),
+                                static_cast<Activation>(static_cast<int>(numbers[2]))});
     case Code::commit_shift:
       return training_.kernels_.commit_shift({state(views[0]), address(views[1]), width}, step_, units, scratch_);
     case Code::commit_shift_backward: return commit_shift_backward(own, units);
@@ -247,7 +248,8 @@ void Executor::single(const Instruction& own, Range units) {
       const ParameterBackwardArgs args{address(views[0]), blocks, address(views[1]), address(views[2]), count,
                                        static_cast<size_t>(numbers[1]),
                                        static_cast<Activation>(static_cast<int>(numbers[2]))};
-      return kernels.parameter_backward(args, {units.begin * kEmbedColumns, std::min(count, units.end * kEmbedColumns)});
+      const Range all_units{units.begin * kEmbedColumns, std::min(count, units.end * kEmbedColumns)};
+      return kernels.parameter_backward(args, all_units);
     }
     case Code::wkv4: return wkv4(own, units);
     case Code::wkv6: return wkv6(own, units);

@@ -1,4 +1,4 @@
-/** The arguments of each instruction, as training-decoder.h has it; their order is that of src/training/instructions.ts. */
+/** What the arguments of each instruction must be, in the order that src/training/forward.ts and backward.ts have. */
 #include <algorithm>
 #include <cmath>
 
@@ -66,7 +66,8 @@ class Arguments {
   /** A row for each sequence. */
   void sequence_rows(size_t index, size_t width) {
     const View& view = instruction_.views[index];
-    require(view.base == Base::arena && view.extent == Extent::sequences && view.width >= width && view.stride >= width);
+    require(view.base == Base::arena && view.extent == Extent::sequences);
+    require(view.width >= width && view.stride >= width);
   }
   void state(size_t index, size_t numbers, Base base) {
     require(instruction_.views[index].base == base && instruction_.views[index].width == numbers);
@@ -270,7 +271,8 @@ void fit_backward_rows(Arguments& arguments, const Instruction& instruction) {
     case Code::slice_backward: {
       const size_t width = arguments.size(1);
       const double start = instruction.numbers[2];
-      arguments.require(start >= 0 && start == std::floor(start) && start + static_cast<double>(first) <= static_cast<double>(width));
+      arguments.require(start >= 0 && start == std::floor(start));
+      arguments.require(start + static_cast<double>(first) <= static_cast<double>(width));
       arguments.rows(0, first);
       return arguments.rows(1, width);
     }

@@ -1,8 +1,8 @@
 /**
- * What training is made of: instructions over memory, in nodes that threads share out, as src/training/encode sends them.
+ * What training is made of: instructions over memory, in nodes that threads share out, sent by encode-training.ts.
  *
- * A node is one instruction that is cut in its own way (a product, a recurrence), or a chain of instructions on rows, of
- * which a task takes a block of rows through all: what one writes the next finds in the cache.
+ * A node is one instruction that is cut in its own way (a product, a recurrence), or a chain of instructions on rows,
+ * of which a task takes a block of rows through all: what one writes the next finds in the cache.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 
 namespace rwkv::training {
 
-/** The order of `instructionNames` in src/training/native-list.ts. */
+/** The order of `instructionNames` in src/training/native-training.ts. */
 enum class Code : int32_t {
   embed,
   select_rows,
@@ -57,10 +57,10 @@ enum class Code : int32_t {
 };
 constexpr size_t kCodes = 38;
 
-/** Where an argument lies. The order is that of `bases` in src/training/native-list.ts. */
+/** Where an argument lies. The order is that of `bases` in src/training/native-training.ts. */
 enum class Base : uint8_t { absent, arena, local, weight, gradient, state, state_gradient };
 
-/** How many rows an argument has. The order is that of `extents` in src/training/native-list.ts. */
+/** How many rows an argument has. The order is that of `extents` in src/training/native-training.ts. */
 enum class Extent : uint8_t { one, tokens, wanted, sequences, token_blocks, wanted_blocks, records };
 
 /** Rows of `width` numbers, `stride` apart, from `offset` of its base on. */

@@ -6,8 +6,8 @@
 namespace rwkv::training {
 
 /**
- * The encoder is ours, so a word out of place is a mistake of this package; it is `malformed` all the same, since what would
- * follow is a write to a wild address.
+ * The encoder is ours, so a word out of place is a mistake of this package; it is `malformed` all the same, since what
+ * would follow is a write to a wild address.
  */
 class TrainingDecoder {
  public:

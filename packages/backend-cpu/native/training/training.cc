@@ -27,6 +27,8 @@ size_t recurrence_scratch(const std::vector<Node>& nodes) {
       case Code::wkv4_backward: most = std::max(most, kWkv4TrainingScratch); break;
       case Code::wkv6:
       case Code::wkv6_backward:
+        most = std::max(most, wkv6_training_scratch_bytes(static_cast<size_t>(own.numbers[1])));
+        break;
       case Code::wkv7:
       case Code::wkv7_backward:
         most = std::max(most, wkv7_training_scratch_bytes(static_cast<size_t>(own.numbers[1])));

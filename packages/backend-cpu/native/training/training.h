@@ -30,7 +30,7 @@ struct Trainable {
   size_t offset = 0;
 };
 
-/** The order is that of `parts` in src/training/native-list.ts. */
+/** The order is that of `parts` in src/training/native-training.ts. */
 enum class TrainablePart : uint8_t { value, gradient, first_moment, second_moment };
 
 struct EncodedTraining {

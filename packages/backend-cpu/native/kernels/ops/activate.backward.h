@@ -1,10 +1,10 @@
 /**
- * Of out = f(x): dx = dout ⊙ f'(x). source, dout, dx [_, width]; `source` is out where f' is a polynomial of it, else x:
+ * Of out = f(x): dx = dout ⊙ f'(x). source, dout, dx [_, width]; `source` is out where f' is a polynomial of it, else x.
+ * With σ = sigmoid(x):
  *
- *   sigmoid out (1 - out);  exp, -exp out;
- *   tanh 4 e^-2|x| / (1 + e^-2|x|)²;  silu σ (1 + x (1 - σ));  relu2 2 max(x, 0);  exp(-exp(x)): -exp(x) out;  decay7 -exp(-1/2) σ (1 - σ) out
- *
- * with σ = sigmoid(x).
+ *   of out   sigmoid: out (1 - out);   exp, -exp: out
+ *   of x     tanh: 4 e^-2|x| / (1 + e^-2|x|)²;   silu: σ (1 + x (1 - σ));   relu2: 2 max(x, 0);
+ *            exp(-exp(x)): -exp(x) out;   decay7: -exp(-1/2) σ (1 - σ) out
  */
 template <class Derivative>
 RWKV_INLINE void activate_backward_rows(const ActivateBackwardArgs& args, Range rows, Derivative derivative) {

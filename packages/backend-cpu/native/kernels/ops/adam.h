@@ -1,7 +1,8 @@
 /**
- * One step of AdamW (arXiv:1711.05101) on numbers [count], gradients scaled by `gradient_factor` first and zero afterwards:
+ * One step of AdamW (arXiv:1711.05101) on [count] numbers, gradients scaled by `gradient_factor` first, then zero:
  *
- *   m ← β₁ m + (1 - β₁) g;   v ← β₂ v + (1 - β₂) g²;   p ← p - decay p - rate m / (sqrt(v) root_factor + epsilon)
+ *   m ← β₁ m + (1 - β₁) g;   v ← β₂ v + (1 - β₂) g²
+ *   p ← p - decay p - rate m / (sqrt(v) root_factor + epsilon)
  */
 void adam(const AdamArgs& args, size_t count) {
   const F factor = broadcast(args.gradient_factor);
@@ -22,7 +23,7 @@ void adam(const AdamArgs& args, size_t count) {
   });
 }
 
-/** Σ numbers², in double: of each thousand in f32 vectors turned into it. */
+/** Σ numbers²: pieces in f32, which are added in double; a piece that leaves the range of f32 in double too. */
 static double squares(const float* numbers, size_t count) {
   constexpr size_t kPiece = 256;
   double total = 0;

@@ -1,4 +1,4 @@
-/** Of out = x + y: dx = dout; dy = dout, summed over rows where they share y. dout, dx, dy [_, width]; y_sum [width]. */
+/** Of out = x + y: dx = dout; dy = dout, summed over rows that share y. dout, dx, dy [_, width]; y_sum [width]. */
 void add_backward(const AddBackwardArgs& args, const Step&, Range rows) {
   clear_sum(args.y_sum, args.width);
   for (size_t t = rows.begin; t < rows.end; t++) {

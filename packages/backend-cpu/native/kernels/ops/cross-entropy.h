@@ -1,7 +1,8 @@
 /**
  * The loss of rows of logits, and their gradient: loss = weight (log Σ exp(logits) - logits[target]),
  *
- *   dlogits = scale · weight · (softmax(logits) - [target]);   at the largest logit + scale · weight · penalty · that logit
+ *   dlogits = scale · weight · (softmax(logits) - [target]),
+ *   and at the largest logit + scale · weight · penalty · that logit
  *
  * logits, dlogits [R, V], which may be the same; losses [R], in double. A unit is a row. exp of f32, sums of V terms in
  * double by pieces.

@@ -1,6 +1,6 @@
 /**
- * Of out[t] = table[token[t]]: dtable[token[t]] += dout[t]. dout [T, width], dtable [V, width]. A unit is a block of columns,
- * which sees all rows in their order, so that rows of one token are added in that order whoever does it.
+ * Of out[t] = table[token[t]]: dtable[token[t]] += dout[t]. dout [T, width], dtable [V, width]. A unit is a block of
+ * columns, which sees all rows in their order, so that rows of one token are added in that order whoever does it.
  */
 void embed_backward(const EmbedBackwardArgs& args, const Step& step, Range units) {
   const size_t begin = units.begin * kEmbedColumns;

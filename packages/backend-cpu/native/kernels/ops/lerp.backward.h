@@ -1,8 +1,10 @@
 /**
- * Of out = x + (y - x) ⊙ by:   dx = dout ⊙ (1 - by);   dy = dout ⊙ by;   dby = dout ⊙ (y - x), summed over rows where they share it
+ * Of out = x + (y - x) ⊙ by, the last one summed over rows where they share `by`:
  *
- * x, y, dout, dx, dy, dby [_, width]; by the same, or [width] with by_sum. Gradients are written in the order dx, dy, dby,
- * vector by vector, so that two of them may be the same rows.
+ *   dx = dout ⊙ (1 - by);   dy = dout ⊙ by;   dby = dout ⊙ (y - x)
+ *
+ * x, y, dout, dx, dy, dby [_, width]; by the same, or [width] with by_sum. Gradients are written in the order dx, dy,
+ * dby, vector by vector, so that two of them may be the same rows.
  */
 void lerp_backward(const LerpBackwardArgs& args, const Step&, Range rows) {
   clear_sum(args.by_sum, args.width);

@@ -10,9 +10,9 @@
  * An a whose rows are contiguous is copied row by row, a tile's rows kTileStride apart, which keeps them out of each
  * other's way in the cache; one whose columns are, k by k. A b whose columns are contiguous is turned over.
  *
- * A number of c is a sum over the k of each block, begun from zero, and these are added to c block by block; so it does not
- * depend on how tiles are grouped. Scratch: kRowTiles tiles of a and a panel of b; a range with more rows is done
- * in parts.
+ * A number of c is a sum over the k of each block, begun from zero, and these are added to c block by block; so it does
+ * not depend on how tiles are grouped. Scratch: kRowTiles tiles of a and a panel of b; a range with more rows is done in
+ * parts.
  */
 #if defined(RWKV_AVX512)
 constexpr int kTileRows = 12;

@@ -1,6 +1,6 @@
 /**
- * Of out = x ⊙ y: dx = dout ⊙ y; dy = dout ⊙ x, summed over rows where they share y. x, dout, dx, dy [_, width]; y the same,
- * or [width] with y_sum.
+ * Of out = x ⊙ y: dx = dout ⊙ y; dy = dout ⊙ x, summed over rows where they share y. x, dout, dx, dy [_, width]; y the
+ * same, or [width] with y_sum. Gradients are written in the order dx, dy, so that both may be the same rows.
  */
 void mul_backward(const MulBackwardArgs& args, const Step&, Range rows) {
   clear_sum(args.y_sum, args.width);

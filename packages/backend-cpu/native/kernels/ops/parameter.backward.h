@@ -1,6 +1,9 @@
 /**
- * A parameter as rows see it, form(weight), and its gradient from sums over blocks of rows: gradient[i] += f'(weight[i]) Σ over blocks and over
- * the `repeat` numbers that were made of it. sums [blocks, count · repeat]; weight, gradient [count]. A unit is a number.
+ * A parameter as rows see it, form(weight), and its gradient from sums over blocks of rows:
+ *
+ *   gradient[i] += f'(weight[i]) Σ over the blocks and over the `repeat` numbers that were made of weight[i]
+ *
+ * sums [blocks, count · repeat]; weight, gradient [count]. A unit is a number.
  */
 
 /** out[i · repeat + j] = form(weight[i]), once for all rows of a step. */

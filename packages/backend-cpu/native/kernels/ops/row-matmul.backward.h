@@ -1,5 +1,7 @@
 /**
- * Of out[t, b] = Σ_a x[t, a] m[t, a·B + b]:   dx[t, a] = Σ_b dout[t, b] m[t, a·B + b];   dm[t, a·B + b] = x[t, a] dout[t, b]
+ * Of out[t, b] = Σ_a x[t, a] m[t, a·B + b]:
+ *
+ *   dx[t, a] = Σ_b dout[t, b] m[t, a·B + b];   dm[t, a·B + b] = x[t, a] dout[t, b]
  *
  * x, dx [T, A]; m, dm [T, A·B]; dout [T, B].
  */

@@ -1,4 +1,7 @@
-/** Of out[r] = x[wanted[r]]: dx[wanted[r]] = dout[r], and zero elsewhere. dout [R, width], dx [T, width]; rows are those of dx. */
+/**
+ * Of out[r] = x[wanted[r]]: dx[wanted[r]] = dout[r], and zero elsewhere. dout [R, width], dx [T, width]. A unit is a
+ * row of dx.
+ */
 
 /** The first wanted row at token t or later. */
 RWKV_INLINE uint32_t first_wanted_from(const Step& step, size_t t) {

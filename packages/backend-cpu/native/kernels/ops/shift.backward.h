@@ -3,8 +3,8 @@
  *
  *   dx[t] = dout[t + 1] within a sequence;   at its last token dx = dstate
  *
- * dout, dx [T, C]; dstate [slots, C]. Rows read the next row's dout, which must be complete. The state before the step has
- * the gradient dout of the sequence's first token; who knows that all rows are done writes it there.
+ * dout, dx [T, C]; dstate [slots, C]. Rows read the next row's dout, which must be complete. The state before the step
+ * has the gradient dout of the sequence's first token; who knows that all rows are done writes it there.
  */
 void shift_backward(const ShiftBackwardArgs& args, const Step& step, Range rows) {
   if (rows.begin >= rows.end) return;

@@ -1,4 +1,7 @@
-/** Of out = x[:, start : start + width]: dx there = dout; an assigned dx is zero elsewhere. dout [_, width], dx [_, x_width]. */
+/**
+ * Of out = x[:, start : start + width]: dx there = dout; an assigned dx is zero elsewhere. dout [_, width],
+ * dx [_, x_width].
+ */
 void slice_backward(const SliceBackwardArgs& args, const Step&, Range rows) {
   for (size_t t = rows.begin; t < rows.end; t++) {
     const float* dout = args.dout.row(t);

@@ -176,12 +176,13 @@ RWKV_INLINE void wkv4_reverse(const Wkv4BackwardArgs& args, Wkv4Gradients<kVecto
 template <int kVectors, class Lanes>
 RWKV_INLINE void wkv4_backward_channels(const Wkv4BackwardArgs& args, size_t c, Wkv4Kept* kept, Lanes lanes) {
   const size_t record_row = padded_row(args.channels);
-  Wkv4Gradients<kVectors> gradients;
+  // Where there are no tokens, nothing of either is used; compilers cannot see that.
+  Wkv4Gradients<kVectors> gradients{};
   F decay_total[kVectors], first_total[kVectors];
   for (int n = 0; n < kVectors; n++) decay_total[n] = first_total[n] = zero();
   Wkv4State<kVectors> given;
   given.read(args.state_gradient + c, args.state_stride, lanes);
-  Wkv4State<kVectors> before;
+  Wkv4State<kVectors> before{};
   for (size_t stretch = checkpoint_count(args.tokens); stretch-- > 0;) {
     const size_t begin = stretch * kCheckpointTokens;
     const size_t end = begin + kCheckpointTokens < args.tokens ? begin + kCheckpointTokens : args.tokens;
