@@ -204,6 +204,7 @@ Each pattern is compiled to RWKV-7 weights, and the model's answer is compared w
 - \`block\`: letters after which their moves are made; \`layers\`, \`channels\`, \`hidden\`: of the model (\`hidden\`: width of the channel-mix).
 - \`accepted\`: of the whole strings. \`prefixes\`: answers compared, the strings themselves among them.
 - \`inexact logits\`: other than exactly ±1 for the token that ends a string and exactly 0 for the others.
+- \`s\`: wall time, beside whatever else the machine was doing; the load average is that at the end.
 
 ${markdownTable(header, rows)}
 `;
