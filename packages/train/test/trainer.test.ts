@@ -114,10 +114,10 @@ describe('the way a batch is run does not matter', () => {
 describe('carried states', () => {
   const still = { learningRate: { peak: 0 }, weightDecay: 0 };
   const halves = [sample(8, 0), sample(8, 8, { continues: true })];
-  const losses = async (data: SampleStream, batch: TrainerOptions['batch']): Promise<number[]> =>
-    (await run({ data, batch, optimizer: still, model: await learned() })).reports.map(
-      ({ loss }) => loss,
-    );
+  const reportsOf = async (data: SampleStream, batch: TrainerOptions['batch']) =>
+    (await run({ data, batch, optimizer: still, model: await learned() })).reports;
+  const losses = async (...given: Parameters<typeof reportsOf>): Promise<number[]> =>
+    (await reportsOf(...given)).map(({ loss }) => loss);
   /** A model in which the past matters, which it does not in a new one. */
   const learned = async () => {
     await using backend = f64();
@@ -150,6 +150,14 @@ describe('carried states', () => {
     expect((first! + second!) / 2).toBeCloseTo(whole!, 10);
     const [, alone] = await losses(cycle(halves), { ...batch, carry: false });
     expect(Math.abs(alone! - second!)).toBeGreaterThan(1e-4);
+  });
+
+  test('gradients of an update know nothing of the one before, in chunks of any size', async () => {
+    const batch = { sequences: 1, context: 8, carry: true };
+    const norms = async (chunk: number): Promise<number[]> =>
+      (await reportsOf(cycle(halves), { ...batch, chunk })).map((report) => report.gradientNorm);
+    const [whole, cut] = [await norms(8), await norms(3)];
+    for (const [index, norm] of cut.entries()) expect(norm / whole[index]!).toBeCloseTo(1, 9);
   });
 
   test('an evaluation in between does not touch them', async () => {
