@@ -1,4 +1,8 @@
-/** The backward of every op on rows, the loss and the optimiser, against formulas in double precision. */
+/**
+ * The backward of every op on rows, the loss and the optimiser, against formulas in double precision.
+ *
+ * Over 400 lines because every kernel's formula is written once more.
+ */
 #include <algorithm>
 #include <cmath>
 #include <functional>
