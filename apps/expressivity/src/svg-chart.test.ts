@@ -18,8 +18,8 @@ test('puts points in their places on a logarithmic axis', () => {
     options,
   );
   expect(svg).toContain('a &lt; b');
-  // The plot reaches from 64 to 624 and from 252 up to 56.
-  expect(svg).toContain('points="64.0,252.0 344.0,154.0 624.0,56.0"');
+  // The plot reaches from 64 to 600 and from 252 up to 56.
+  expect(svg).toContain('points="64.0,252.0 332.0,154.0 600.0,56.0"');
   expect([...svg.matchAll(/text-anchor="end">([^<]*)</g)].map((match) => match[1])).toEqual([
     '0',
     '2',

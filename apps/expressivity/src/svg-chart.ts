@@ -12,7 +12,7 @@ export interface ChartOptions {
   readonly yLabel: string;
 }
 
-const size = { width: 640, height: 300, left: 64, right: 16, top: 56, bottom: 48 };
+const size = { width: 640, height: 300, left: 64, right: 40, top: 56, bottom: 48 };
 /** Okabe and Ito's colours, which people with any colour vision tell apart. */
 const colors = ['#0072b2', '#d55e00', '#009e73', '#cc79a7'];
 
