@@ -42,7 +42,7 @@ async function main(options: Options): Promise<void> {
   const hasTorch = all.some((each) => each.rounds.some(({ torch }) => torch.loop !== undefined));
   const last = all.at(-1)!;
   const text = [
-    `RWKV-7, ${layers} layers of ${channels} channels, sequences of ${context} tokens, every token a target, everything trained in f32. A step is the states' reset, \`accumulate\` and \`update\`. Medians with the spread over rounds. Times by instruction are the threads' own processor time.`,
+    `RWKV-7, ${layers} layers of ${channels} channels, sequences of ${context} tokens, every token a target, everything trained in f32. A step is the states' reset, \`accumulate\` and \`update\`. Medians with the spread over rounds. Times by instruction, and with them the rate of products, are the threads' own processor time; the peak is by the clock, so the two compare on a quiet machine only.`,
     speedTable(all),
     ...(hasTorch ? ['## Beside PyTorch', torchTable(all)] : []),
     ...[...problems].map((problem) => `Not measured: ${problem}.`),
