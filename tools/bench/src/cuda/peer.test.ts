@@ -31,7 +31,13 @@ test('a program is told the model and the tests', async () => {
     console.log('{"test":"decode 8","rate":80}');`;
   const { engine, rates, failure } = await runPeer(node(program), task);
   expect(failure).toBeUndefined();
-  expect(engine).toBe('--shape 0.1b --format f16 --batch 1,8 --prefill 512 --seconds 2');
+  const [before = '', after = ''] = (engine ?? '').split(/\{.*\}/);
+  expect([before, after]).toEqual([
+    '--shape 0.1b --config ',
+    ' --format f16 --batch 1,8 --prefill 512 --seconds 2',
+  ]);
+  const config: unknown = JSON.parse((engine ?? '').slice(before.length, -after.length));
+  expect(config).toMatchObject({ version: '7', layers: 12, channels: 768, heads: 12 });
   expect([...rates]).toEqual([['decode 8', 80]]);
 });
 

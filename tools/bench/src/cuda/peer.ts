@@ -1,14 +1,14 @@
 /**
  * Another engine beside this one, through a program that the user gives. It runs once a round for each model, with
  *
- *   --shape 7.2b --format f16 --batch 1,8 --prefill 512 --seconds 1
+ *   --shape 7.2b --config '{"version":"7",…}' --format f16 --batch 1,8 --prefill 512 --seconds 1
  *
- * after its own words, and prints a line of JSON for each test: `{"test":"decode 8","rate":1234.5}`, tokens a second over
+ * after its own words (the configuration says what sizes the shape has), and prints a line of JSON for each test: `{"test":"decode 8","rate":1234.5}`, tokens a second over
  * all sequences; the tests are `decode N` for each batch and `prefill N` for each length, and those it cannot do it leaves
  * out. A line `{"engine":"…"}` says what computes. Other lines are not read, and a status but 0 is a failure.
  */
 import type { WeightFormat } from '@rwkv-ts/backend';
-import type { ShapeName } from '@rwkv-ts/fixtures/shapes';
+import { configOf, type ShapeName } from '@rwkv-ts/fixtures/shapes';
 import { execute, lastLine } from '../common/execute.js';
 
 export interface PeerRun {
@@ -37,7 +37,8 @@ export async function runPeer(command: readonly string[], task: PeerTask): Promi
 
 export function peerWords({ shape, format, batch, prefill, seconds }: PeerTask): string[] {
   const tests = ['--batch', batch.join(','), '--prefill', prefill.join(',')];
-  return ['--shape', shape, '--format', format, ...tests, '--seconds', String(seconds)];
+  const model = ['--shape', shape, '--config', JSON.stringify(configOf('7', shape))];
+  return [...model, '--format', format, ...tests, '--seconds', String(seconds)];
 }
 
 export function parsePeer(output: string): PeerRun {

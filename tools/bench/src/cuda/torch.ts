@@ -1,0 +1,31 @@
+/** The official PyTorch path as the peer: native/rwkv7_torch_cuda.py, where a PyTorch that sees a GPU is installed. */
+import { fileURLToPath } from 'node:url';
+import { execute, lastLine } from '../common/execute.js';
+
+export const torchScript = fileURLToPath(new URL('../native/rwkv7_torch_cuda.py', import.meta.url));
+
+export interface TorchChoice {
+  /** A program, or `none`. */
+  readonly python: string;
+  readonly device: number;
+  readonly script: string;
+  /** Where weights are kept from one round to the next. */
+  readonly folder: string;
+}
+
+export interface TorchPeer {
+  /** Empty where there is none. */
+  readonly command: readonly string[];
+  /** Why there is none, in words. */
+  readonly absence?: string;
+}
+
+/** Never rejects. */
+export async function torchPeer(choice: TorchChoice): Promise<TorchPeer> {
+  const { python, device, script, folder } = choice;
+  if (python === 'none') return { command: [], absence: 'it was not asked for (`--python none`)' };
+  const looked = 'import torch; assert torch.cuda.is_available(), "PyTorch sees no CUDA device"';
+  const { errors, status } = await execute([python, '-c', looked]);
+  if (status !== '0') return { command: [], absence: lastLine(errors) || status };
+  return { command: [python, script, '--device', `cuda:${device}`, '--folder', folder] };
+}
