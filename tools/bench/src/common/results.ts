@@ -4,13 +4,25 @@ import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+export const today = (): string => new Date().toISOString().slice(0, 10);
+
 const folder = fileURLToPath(new URL('../../../bench/results', import.meta.url));
+
+/** A picture beside the text. */
+export interface Plot {
+  /** Of bench/results. */
+  readonly file: string;
+  readonly title: string;
+  readonly svg: string;
+}
 
 export interface Report {
   readonly title: string;
   /** Of bench/results. */
   readonly file: string;
   readonly text: string;
+  /** Shown at the end of the file; what is printed has none. */
+  readonly plots?: readonly Plot[];
   readonly data: object;
 }
 
@@ -33,12 +45,12 @@ export function surroundings(program: string, local: readonly string[] = []): st
   );
   const command = [`node tools/bench/dist/${program}`, ...words].join(' ');
   const host = `${processor()}, ${cpus().length} cores, load average ${load} at the end`;
-  return `${host}; Node ${process.version}; ${new Date().toISOString().slice(0, 10)}; \`${command}\`.`;
+  return `${host}; Node ${process.version}; ${today()}; \`${command}\`.`;
 }
 
 /** Prints the report, and writes what was asked for. `about`: what it ran on; `settings`: the options. */
 export function publish(
-  { title, file, text, data }: Report,
+  { title, file, text, plots = [], data }: Report,
   parts: { readonly where: string; readonly about: object; readonly settings: ReportTarget },
 ): void {
   const { where, about, settings } = parts;
@@ -52,5 +64,7 @@ export function publish(
   }
   if (!settings.write) return;
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, file), report);
+  const shown = plots.map((plot) => `\n![${plot.title}](${plot.file})\n`).join('');
+  writeFileSync(join(folder, file), `${report}${shown}`);
+  for (const plot of plots) writeFileSync(join(folder, plot.file), plot.svg);
 }

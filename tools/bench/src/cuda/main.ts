@@ -1,10 +1,13 @@
 /** `node dist/cuda.js speed | soak` */
-import { readFileSync } from 'node:fs';
-import { BackendError } from '@rwkv-ts/backend';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { BackendError, type WeightFormat } from '@rwkv-ts/backend';
 import { type CudaBackend, type CudaRates, createCudaBackend } from '@rwkv-ts/backend-cuda';
-import { publish, type Report, surroundings } from '../common/results.js';
+import { publish, type Report, surroundings, today } from '../common/results.js';
 import { measureModel, type Subject } from './measure.js';
 import { type Options, readOptions, usage, UsageError } from './options.js';
+import { type PlotOptions, plotSubtitle, speedPlots } from './plots.js';
 import {
   deviceLine,
   engineLines,
@@ -17,6 +20,7 @@ import {
   speedTable,
 } from './report.js';
 import { soakCuda } from './soak.js';
+import { torchFormats, torchPeer, torchScript } from './torch.js';
 
 try {
   const options = readOptions(process.argv.slice(2));
@@ -41,13 +45,15 @@ function open({ device, driver, sparse }: Options): Promise<CudaBackend> {
 
 async function main(options: Options): Promise<void> {
   const { device, limits } = await lookAt(options);
-  const reports = { speed: reportSpeed, soak: reportSoak };
-  const report = await reports[options.command](options, limits);
   const isReal = options.driver === undefined;
   const release = isReal ? driverRelease() : undefined;
+  const subtitle = plotSubtitle(device, { release, date: today() });
+  const report = await (options.command === 'speed'
+    ? reportSpeed(options, { limits, subtitle })
+    : reportSoak(options));
   const kind = isReal ? '' : ' A library stands in for the driver: its times say nothing of a GPU.';
   publish(report, {
-    where: `${deviceLine(device, release)}${kind} ${surroundings('cuda.js', ['--driver', '--peer'])}`,
+    where: `${deviceLine(device, release)}${kind} ${surroundings('cuda.js', ['--driver', '--peer', '--python'])}`,
     about: { device, driver: release },
     settings: options,
   });
@@ -70,27 +76,67 @@ function driverRelease(): string | undefined {
   }
 }
 
-async function reportSpeed(options: Options, limits: CudaRates | undefined): Promise<Report> {
+async function reportSpeed(options: Options, { limits, subtitle }: PlotOptions): Promise<Report> {
+  const folder = mkdtempSync(join(tmpdir(), 'rwkv-peer-'));
+  try {
+    const peer = await choosePeer(options, folder);
+    const models = await measureAll(options, peer);
+    const text = speedText(models, { options, limits, peer });
+    const plots = speedPlots(models, { limits, subtitle });
+    return { title: 'Speed on CUDA', file: 'cuda.md', text, plots, data: { limits, models } };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+interface Peer {
+  readonly command: readonly string[];
+  /** Others are measured without it. */
+  readonly formats: readonly WeightFormat[];
+  /** Why there is no PyTorch, where it was looked for. */
+  readonly absence?: string;
+}
+
+/** The program that was named, or PyTorch. `folder`: for files that it keeps from round to round. */
+async function choosePeer(options: Options, folder: string): Promise<Peer> {
+  const { formats, peer, python, device } = options;
+  if (peer.length > 0) return { command: peer, formats };
+  const found = await torchPeer({ python, device, script: torchScript, folder });
+  console.error(found.absence === undefined ? 'Peer: PyTorch' : absenceLine(found.absence));
+  return { ...found, formats: torchFormats };
+}
+
+const absenceLine = (absence: string): string => `No PyTorch beside it: ${absence}`;
+
+async function measureAll(options: Options, { command, formats }: Peer): Promise<Measured[]> {
   const models: Measured[] = [];
   for (const shape of options.shapes) {
     for (const format of options.formats) {
       console.error(`${shape} ${format}`);
-      models.push(await attempt({ shape, format }, options));
+      const peer = formats.includes(format) ? command : [];
+      models.push(await attempt({ shape, format }, { ...options, peer }));
     }
   }
+  return models;
+}
+
+function speedText(
+  models: readonly Measured[],
+  parts: { readonly options: Options; readonly limits: CudaRates | undefined; readonly peer: Peer },
+): string {
+  const { options, limits, peer } = parts;
   const failures = failureLines(models);
-  const parts = [
+  return [
     ...(limits ? [limitLine(limits)] : []),
-    explanation(options),
+    explanation({ ...options, peer: peer.command }),
     ...engineLines(models),
+    ...(peer.absence === undefined ? [] : [absenceLine(peer.absence)]),
     '## Tokens a second',
     ...speedTable(models, { limits, sparse: options.sparse }),
     '## Models',
     modelTable(models),
     ...(failures.length > 0 ? ['## What could not be measured', failures.join('\n')] : []),
-  ];
-  const text = parts.join('\n\n');
-  return { title: 'Speed on CUDA', file: 'cuda.md', text, data: { limits, models } };
+  ].join('\n\n');
 }
 
 /** A model that does not fit is a line of the table, and the others are still measured. */

@@ -20,6 +20,7 @@ describe('readOptions', () => {
       sparse: 'auto',
       limits: true,
       peer: [],
+      python: 'python3',
       steps: 100_000,
       cycles: 20,
     });
@@ -28,11 +29,13 @@ describe('readOptions', () => {
   test('reads lists, a command with its words, and none of something', () => {
     const lists = ['--formats', 'bf16,q4_k,f32', '--batch', '2,3', '--logits', '0'];
     const words = ['--prefill', '0', '--peer', 'python  peer.py', '--sparse', 'never'];
-    expect(readOptions(['speed', ...lists, ...words, '--no-limits'])).toMatchObject({
+    const none = ['--python', 'none', '--no-limits'];
+    expect(readOptions(['speed', ...lists, ...words, ...none])).toMatchObject({
       formats: ['bf16', 'q4_k', 'f32'],
       batch: [2, 3],
       logits: [],
       prefill: [],
+      python: 'none',
       peer: ['python', 'peer.py'],
       sparse: 'never',
       limits: false,

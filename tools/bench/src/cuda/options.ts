@@ -23,7 +23,7 @@ export const usage = `Speed and memory of the CUDA backend.
   --device 0                  as the driver counts them
   --driver FILE               a library that stands in for the driver, with its kernels compiled in
   --json FILE                 everything measured, and on what
-  --write                     also writes bench/results/cuda.md or cuda-soak.md
+  --write                     also writes bench/results/cuda.md and its plots, or cuda-soak.md
 speed:
   --shapes 0.1b,0.4b          default: 0.1b,0.4b,1.5b,2.9b,7.2b; shapes of tools/fixtures, random weights
   --formats f16,q8_0,q4_0     their weight formats; also f32, bf16, q4_k, q6_k and so on
@@ -35,7 +35,8 @@ speed:
   --seconds 1                 at least, of each test in each round
   --sparse auto               or never: the second channel-mix matrix is read whole
   --no-limits                 leaves out the device's copy bandwidth and matrix rate
-  --peer "COMMAND"            another engine's program, run after each round (README.md says what it must print)
+  --python python3            measured beside it where its PyTorch sees a GPU: RWKV-7 in PyTorch; none for not
+  --peer "COMMAND"            instead, another program, run after each round (README.md says what it must print)
 soak:
   --steps 100000              decode steps of the demonstration model
   --cycles 20                 loads and disposals of it
@@ -59,6 +60,8 @@ export interface Options {
   readonly limits: boolean;
   /** Empty where there is none. */
   readonly peer: readonly string[];
+  /** A program, or `none`. */
+  readonly python: string;
   readonly steps: number;
   readonly cycles: number;
 }
@@ -79,6 +82,7 @@ const named = {
   sparse: { type: 'string', default: 'auto' },
   'no-limits': { type: 'boolean', default: false },
   peer: { type: 'string', default: '' },
+  python: { type: 'string', default: 'python3' },
   steps: { type: 'string', default: '100000' },
   cycles: { type: 'string', default: '20' },
   help: { type: 'boolean', default: false },
@@ -107,6 +111,7 @@ export function readOptions(words: readonly string[]): Options | undefined {
     sparse: oneOf('--sparse', values.sparse, ['auto', 'never']),
     limits: !values['no-limits'],
     peer: wordsOf(values.peer),
+    python: values.python,
     steps: integer('--steps', values.steps, 10),
     cycles: integer('--cycles', values.cycles, 0),
   };

@@ -128,7 +128,10 @@ describe('torchPeer', () => {
   });
 
   test('says why there is none', async () => {
-    expect(await torchPeer({ ...choice, python: 'false' })).toEqual({ command: [], absence: '1' });
+    expect(await torchPeer({ ...choice, python: 'false' })).toEqual({
+      command: [],
+      absence: 'false: 1',
+    });
     const nowhere = await torchPeer({ ...choice, python: '/nowhere/python' });
     expect(nowhere.absence).toContain('/nowhere/python');
     const none = await torchPeer({ ...choice, python: 'none' });
