@@ -8,6 +8,7 @@ With --weights nothing is timed: prints the logits of that model for --sequences
 prompts and token by token in one batch.
 """
 import argparse
+import gc
 import json
 import os
 import sys
@@ -98,7 +99,7 @@ class Official:
 
 
 def import_official():
-    """Version, whether its CUDA kernel is compiled, class. @raises ImportError and what compiling raises"""
+    """Version, whether its CUDA kernel is compiled, class. @raises ImportError"""
     from importlib import metadata
 
     from torch.utils import cpp_extension
@@ -133,11 +134,10 @@ def tokens_per_second(once, *, tokens, seconds, device):
     return run(seconds)
 
 
-def measure(engine_of, arguments):
+def measure(engine, tests, arguments):
     """Prints a line for each test; one that does not fit is left out and told on the error output."""
-    tests = [("decode", count) for count in arguments.batch] + [("prefill", count) for count in arguments.prefill]
     for kind, count in tests:
-        name, engine = f"{kind} {count}", engine_of(kind, count)
+        name = f"{kind} {count}"
         try:
             once = getattr(engine, kind)(count)
             rate = tokens_per_second(once, tokens=count, seconds=arguments.seconds, device=arguments.device)
@@ -145,19 +145,27 @@ def measure(engine_of, arguments):
         except torch.cuda.OutOfMemoryError as error:
             print(f"{name}: {error}", file=sys.stderr)
         once = None
-        if arguments.device.startswith("cuda"):
-            torch.cuda.empty_cache()
+        free()
 
 
-def open_official(arguments, folder):
-    """Nothing where the package is absent or was not asked for."""
+def free():
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def measure_official(tests, arguments):
+    """What computed, in words, and whether all went well; whatever the package fails with, the plain model follows."""
     if arguments.engine == "plain" or not arguments.device.startswith("cuda"):
-        return None
+        return None, False
     try:
-        return Official(arguments, folder)
-    except ImportError as error:
-        print(error, file=sys.stderr)
-        return None
+        with tempfile.TemporaryDirectory() as temporary:
+            official = Official(arguments, arguments.folder or temporary)
+        measure(official, tests, arguments)
+        kernel = "with" if official.kernel else "without"
+        return f"rwkv {official.version} ({kernel} its CUDA kernel) for one sequence", True
+    except Exception as error:
+        return f"without the package rwkv ({error})", False
 
 
 def benchmark(arguments):
@@ -165,19 +173,19 @@ def benchmark(arguments):
         return
     if arguments.device.startswith("cuda"):
         torch.cuda.set_device(arguments.device)
-    with tempfile.TemporaryDirectory() as temporary:
-        official = open_official(arguments, arguments.folder or temporary)
-    is_official = lambda kind, count: official is not None and (kind == "prefill" or count == 1)
-    needs_plain = official is None or any(count != 1 for count in arguments.batch)
-    plain = Plain(arguments, DTYPES[arguments.format]) if needs_plain else None
+    tests = [("decode", count) for count in arguments.batch] + [("prefill", count) for count in arguments.prefill]
+    single = [(kind, count) for kind, count in tests if kind == "prefill" or count == 1]
     parts = [f"PyTorch {torch.__version__}"]
+    official, is_measured = measure_official(single, arguments)
     if official is not None:
-        kernel = "with" if official.kernel else "without"
-        parts.append(f"rwkv {official.version} ({kernel} its CUDA kernel) for one sequence")
-    if plain is not None:
-        parts.append(f"plain batched steps{'' if official is None else ' for larger batches'}")
+        parts.append(official)
+    # The weights of one model at a time: the states of large batches need the memory.
+    free()
+    rest = [test for test in tests if not (is_measured and test in single)]
+    if rest:
+        measure(Plain(arguments, DTYPES[arguments.format]), rest, arguments)
+        parts.append("plain batched steps")
     say(engine=", ".join(parts))
-    measure(lambda kind, count: official if is_official(kind, count) else plain, arguments)
 
 
 def check(arguments):

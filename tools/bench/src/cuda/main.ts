@@ -9,6 +9,7 @@ import { measureModel, type Subject } from './measure.js';
 import { type Options, readOptions, usage, UsageError } from './options.js';
 import { type PlotOptions, plotSubtitle, speedPlots } from './plots.js';
 import {
+  absenceLine,
   deviceLine,
   engineLines,
   explanation,
@@ -102,11 +103,9 @@ async function choosePeer(options: Options, folder: string): Promise<Peer> {
   const { formats, peer, python, device } = options;
   if (peer.length > 0) return { command: peer, formats };
   const found = await torchPeer({ python, device, script: torchScript, folder });
-  console.error(found.absence === undefined ? 'Peer: PyTorch' : absenceLine(found.absence));
+  console.error(found.absence === undefined ? 'Peer: PyTorch.' : absenceLine(found.absence));
   return { ...found, formats: torchFormats };
 }
-
-const absenceLine = (absence: string): string => `No PyTorch beside it: ${absence}`;
 
 async function measureAll(options: Options, { command, formats }: Peer): Promise<Measured[]> {
   const models: Measured[] = [];

@@ -35,8 +35,8 @@ speed:
   --seconds 1                 at least, of each test in each round
   --sparse auto               or never: the second channel-mix matrix is read whole
   --no-limits                 leaves out the device's copy bandwidth and matrix rate
-  --python python3            measured beside it where its PyTorch sees a GPU: RWKV-7 in PyTorch; none for not
-  --peer "COMMAND"            instead, another program, run after each round (README.md says what it must print)
+  --python python3            runs RWKV-7 in PyTorch beside it, where its PyTorch sees a GPU; none: not at all
+  --peer "COMMAND"            another program instead, run after each round (README.md says what it must print)
 soak:
   --steps 100000              decode steps of the demonstration model
   --cycles 20                 loads and disposals of it

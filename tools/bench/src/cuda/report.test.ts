@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { ModelResult, TestResult } from './measure.js';
 import {
+  absenceLine,
   deviceLine,
   engineLines,
   failureLines,
@@ -101,6 +102,11 @@ test('a model is a line, and what failed is told in words', () => {
     '- 0.1b f16, decode 1024: OUT_OF_MEMORY: the states need 9',
     '- 7.2b f16: OUT_OF_MEMORY: too little',
   ]);
+});
+
+test('a missing PyTorch is told', () => {
+  expect(absenceLine('python3: none.')).toBe('No PyTorch beside it: python3: none.');
+  expect(absenceLine('python3: none')).toBe('No PyTorch beside it: python3: none.');
 });
 
 test('the device and its limits are named', () => {

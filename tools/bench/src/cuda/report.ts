@@ -78,6 +78,11 @@ export function engineLines(models: readonly Measured[]): string[] {
   return [...new Set(engines)].map((engine) => `Peer: ${engine}.`);
 }
 
+/** Why no PyTorch was measured beside it. */
+export function absenceLine(reason: string): string {
+  return `No PyTorch beside it: ${reason.replace(/\.$/, '')}.`;
+}
+
 const isSparse = ({ format }: Subject, { kind, tokens }: TestResult, sparse: string): boolean =>
   sparse === 'auto' &&
   kind === 'decode' &&
