@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -35,6 +35,15 @@ describe('a run folder', () => {
     expect(lines.map((line) => (JSON.parse(line) as { loss: number }).loss)).toEqual([1, 2, 9]);
     const svg = await readFile(join(path, 'loss.svg'), 'utf8');
     expect(/points="([^"]*)"/.exec(svg)![1]!.split(' ')).toHaveLength(3);
+  });
+
+  it('keeps a log that cannot be read, and says so', async () => {
+    const path = join(folder, 'unreadable');
+    await mkdir(join(path, 'log.jsonl'), { recursive: true });
+    await using run = new RunFolder(path);
+    await expect(run.begin(settings, { command: 'train', resumedAt: 2 })).rejects.toThrow(
+      /log\.jsonl cannot be read: EISDIR/,
+    );
   });
 
   it('is not written over, and says what it is not', async () => {

@@ -85,7 +85,11 @@ export class RunFolder implements AsyncDisposable {
   /** What an interrupted run logged behind its last checkpoint happens again. */
   async #rewind(step: number): Promise<void> {
     const file = this.file('log.jsonl');
-    const text = await readFile(file, 'utf8').catch(() => '');
+    const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+      // Written anew below: one that is there and cannot be read must not be lost.
+      if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return '';
+      throw new InputError(`${file} cannot be read: ${(cause as Error).message}`, { cause });
+    });
     const lines = text.split('\n').filter((line) => {
       const event = parseEvent(line);
       if (event === undefined || event.step > step) return false;

@@ -96,7 +96,7 @@ export const table: Readonly<Record<SettingName, Setting>> = {
   },
   version: {
     flags: '--rwkv <version>',
-    description: 'of the new model (default: 7)',
+    description: 'of the new model; version in a file (default: 7)',
     choices: ['4', '5.0', '5.1', '5.2', '6', '7'],
     of: ['train'],
     fixed: true,
